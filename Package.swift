@@ -1,0 +1,71 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+// Every target is compiled with the same rules from the first day on.
+let rules: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+
+let package = Package(
+    name: "millrace",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Millrace", targets: ["Millrace"]),
+        .library(name: "MillracePostgres", targets: ["MillracePostgres"]),
+        .library(name: "MillraceEmbedded", targets: ["MillraceEmbedded"]),
+        .library(name: "MillraceTesting", targets: ["MillraceTesting"]),
+        .executable(name: "millrace", targets: ["MillraceCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLibPQ",
+            pkgConfig: "libpq",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .target(
+            name: "MillracePostgres",
+            dependencies: ["CLibPQ", collections, logging],
+            swiftSettings: rules
+        ),
+        .target(
+            name: "Millrace",
+            dependencies: ["MillracePostgres", logging],
+            swiftSettings: rules
+        ),
+        .target(
+            name: "MillraceEmbedded",
+            dependencies: ["MillracePostgres", logging, subprocess],
+            swiftSettings: rules
+        ),
+        .executableTarget(
+            name: "MillraceCLI",
+            dependencies: ["Millrace", "MillraceEmbedded", argumentParser, histogram, lifecycle, logging],
+            swiftSettings: rules
+        ),
+        .target(
+            name: "MillraceTesting",
+            dependencies: ["Millrace", "MillraceEmbedded"],
+            swiftSettings: rules
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
