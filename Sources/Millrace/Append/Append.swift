@@ -74,13 +74,14 @@ extension EventStore {
         in session: (any PostgresSession)?
     ) async -> any Error {
         switch error {
-        case .connectionLost, .outcomeUnknown:
+        // Cancelled and timed out too: whether the statement had been sent by then is not known here.
+        case .connectionLost, .outcomeUnknown, .cancelled, .timedOut:
             // Inside a caller's transaction nothing is stored without the caller's commit.
             if session != nil { return EventStoreError.postgres(error) }
             return EventStoreError.outcomeUnknown(eventIDs: request.entries.map(\.event.id))
         case .server(let server) where session == nil && EventDiagnosis.isAboutJSON(server):
             return await EventDiagnosis.refusal(of: request, server, client: client)
-        case .server, .cannotConnect, .cancelled, .timedOut, .poolExhausted, .acquireTimedOut, .clientClosed,
+        case .server, .cannotConnect, .poolExhausted, .acquireTimedOut, .clientClosed,
             .decoding, .misuse:
             return EventStoreError(error)
         }

@@ -104,7 +104,7 @@ public struct PageSubscription: AsyncSequence, Sendable {
                     let outage = ContinuousClock.now - firstTry
                     guard outage < subscription.options.outageLimit else { throw EventStoreError.postgres(error) }
                     failures += 1
-                    try await Task.sleep(for: subscription.options.backoff.delay(attempt: failures))
+                    try await Task.sleep(for: subscription.options.backoff.delay(afterFailure: failures))
                 }
             }
         }
