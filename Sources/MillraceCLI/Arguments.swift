@@ -2,9 +2,9 @@ import ArgumentParser
 import Millrace
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// A moment as people write it: an RFC 3339 time, or a date, which is its first moment in UTC.

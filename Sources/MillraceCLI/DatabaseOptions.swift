@@ -6,9 +6,9 @@ import MillracePostgres
 import UnixSignals
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// Which PostgreSQL a command works on.
@@ -21,7 +21,10 @@ struct DatabaseOptions: ParsableArguments {
 
     @Option(
         name: .customLong("data-dir"),
-        help: ArgumentHelp("The folder of Millrace's own PostgreSQL, used where no other is named.", valueName: "folder")
+        help: ArgumentHelp(
+            "The folder of Millrace's own PostgreSQL, used where no other is named.",
+            valueName: "folder"
+        )
     )
     var dataDirectory = ".millrace"
 

@@ -1,9 +1,9 @@
 import UnixSignals
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// Turns Ctrl-C and SIGTERM into the cancellation of a command's work, so that it can put things away.

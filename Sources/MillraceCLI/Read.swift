@@ -47,7 +47,9 @@ struct Read: AsyncParsableCommand {
             throw ValidationError("--from, --through and --backwards are for a stream; the log takes --after.")
         }
         if aggregateType != nil && (after != nil || filter.filter != .all) {
-            throw ValidationError("--after, --type and --aggregate-type are for the log; a stream takes --from and --through.")
+            throw ValidationError(
+                "--after, --type and --aggregate-type are for the log; a stream takes --from and --through."
+            )
         }
     }
 

@@ -3,9 +3,9 @@ import Millrace
 import MillracePostgres
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 struct Demo: AsyncParsableCommand {
@@ -59,25 +59,68 @@ struct Demo: AsyncParsableCommand {
         try await store.client.script(DemoSQL.schema)
         let start = try await store.lastPosition()
         try await withThrowingTaskGroup(of: Void.self) { group in
+            var subscriptions: [PageSubscription] = []
             for consumer in OrderConsumer.allCases {
-                group.addTask { try await consumer.run(store: store, run: run, after: start, progress: progress) }
+                let pages = try await consumer.subscription(to: store, run: run, from: start)
+                subscriptions.append(pages)
+                group.addTask { try await consumer.handle(pages, of: store, run: run, progress: progress) }
             }
+            group.addTask { [subscriptions] in try await conduct(subscriptions, progress) }
             group.addTask { try await produce(store, run, progress) }
-            var display = DemoDisplay(progress: progress)
-            let deadline = seconds.map { ContinuousClock.now + .seconds($0) }
-            while !progress.isStopping {
-                try await Task.sleep(for: display.beat)
-                display.show()
-                if let deadline, ContinuousClock.now >= deadline { progress.stop() }
-            }
-            let drained = ContinuousClock.now + Demo.drainLimit
-            while !progress.snapshot.isDrained && ContinuousClock.now < drained {
-                try await Task.sleep(for: display.beat)
-            }
-            display.show()
-            group.cancelAll()
-            while let result = await group.nextResult() { try Demo.rethrow(result) }
+            try await group.waitForAll()
         }
-        try await summarize(run, start, progress, store.client)
+        let published = progress.snapshot.published
+        let summary = try await DemoSummary(of: run, after: start, published: published, client: store.client)
+        try report(summary)
+    }
+
+    /// Shows the run while it goes, and ends the consumers when they have handled everything.
+    private func conduct(_ subscriptions: [PageSubscription], _ progress: DemoProgress) async throws {
+        var display = DemoDisplay(progress: progress)
+        let deadline = seconds.map { ContinuousClock.now + .seconds($0) }
+        while !progress.hasFinishedPublishing {
+            try await Task.sleep(for: display.beat)
+            display.show()
+            if let deadline, ContinuousClock.now >= deadline { progress.stop() }
+        }
+        let drained = ContinuousClock.now + Demo.drainLimit
+        while !progress.snapshot.isDrained && ContinuousClock.now < drained {
+            try await Task.sleep(for: DemoDisplay.redraw)
+            if display.terminal.isInteractive { display.show() }
+        }
+        display.show()
+        for subscription in subscriptions { subscription.stop() }
+    }
+
+    private func produce(_ store: EventStore, _ run: String, _ progress: DemoProgress) async throws {
+        let producer = OrderProducer(store: store, run: run, progress: progress)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var number = 0
+            for _ in 0..<producers where forever || number < orders {
+                number += 1
+                group.addTask { [number] in try await producer.placeOrder(number: number) }
+            }
+            while try await group.next() != nil {
+                guard !progress.isStopping && (forever || number < orders) else { continue }
+                number += 1
+                group.addTask { [number] in try await producer.placeOrder(number: number) }
+            }
+        }
+        progress.finishPublishing()
+    }
+
+    private func report(_ summary: DemoSummary) throws {
+        let terminal = Terminal.output
+        terminal.write("\n")
+        let width = summary.checks.map(\.claim.count).max() ?? 0
+        for check in summary.checks {
+            let mark = check.holds ? terminal.styled("ok", .bold, .green) : terminal.styled("WRONG", .bold, .red)
+            let padding = String(repeating: " ", count: width - check.claim.count)
+            terminal.write("  \(check.claim)\(padding)  \(mark)  \(check.detail)\n")
+        }
+        terminal.write("\n")
+        guard summary.allHold else {
+            throw Failure(.failed, "the tables do not agree with what was published; see WRONG above")
+        }
     }
 }

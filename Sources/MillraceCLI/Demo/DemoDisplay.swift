@@ -1,6 +1,6 @@
 /// The run as it goes: a table redrawn in place for people at a terminal, a line a second for a log.
 struct DemoDisplay {
-    private static let redraw = Duration.milliseconds(200)
+    static let redraw = Duration.milliseconds(200)
     private static let line = Duration.seconds(1)
 
     let progress: DemoProgress
@@ -43,7 +43,9 @@ struct DemoDisplay {
             + terminal.styled("  \(Int(rate).grouped) events/s  \((now - began).brief)", .dim)
         let text = head + "\n\n" + table.rendered(for: terminal)
         let back = linesDrawn > 0 ? "\u{1B}[\(linesDrawn)A" : ""
-        terminal.write(back + text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\u{1B}[K\n"))
+        terminal.write(
+            back + text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\u{1B}[K\n")
+        )
         linesDrawn = text.count { $0 == "\n" }
     }
 

@@ -3,9 +3,9 @@ import Millrace
 import Synchronization
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// What has happened so far in a run, counted by those who do it and looked at by those who show it.
@@ -30,6 +30,7 @@ final class DemoProgress: Sendable {
     private struct State {
         var snapshot = Snapshot()
         var isStopping = false
+        var hasFinishedPublishing = false
     }
 
     private let state = Mutex(State())
@@ -48,6 +49,10 @@ final class DemoProgress: Sendable {
     }
 
     func stop() { state.withLock { $0.isStopping = true } }
+    func finishPublishing() { state.withLock { $0.hasFinishedPublishing = true } }
+    /// No further orders are to be begun; those under way are finished.
     var isStopping: Bool { state.withLock { $0.isStopping } }
+    /// Everything that will be published has been.
+    var hasFinishedPublishing: Bool { state.withLock { $0.hasFinishedPublishing } }
     var snapshot: Snapshot { state.withLock { $0.snapshot } }
 }

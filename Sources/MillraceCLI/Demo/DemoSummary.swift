@@ -19,7 +19,8 @@ struct DemoSummary {
         var checks = [
             Check(
                 claim: "stored = published",
-                detail: "\(events.grouped) of \(published.grouped), in \(try stored.decode(Int.self, named: "streams").grouped) streams",
+                detail:
+                    "\(events.grouped) of \(published.grouped), in \(try stored.decode(Int.self, named: "streams").grouped) streams",
                 holds: events == published
             )
         ]

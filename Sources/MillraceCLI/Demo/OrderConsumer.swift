@@ -2,9 +2,9 @@ import Millrace
 import MillracePostgres
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// The three consumers of the demo. Each receives every event, in its own time, and writes what it makes of a page
@@ -14,10 +14,16 @@ enum OrderConsumer: String, CaseIterable, Sendable {
     case shipping
     case revenue
 
-    func run(store: EventStore, run: String, after start: Position, progress: DemoProgress) async throws {
+    /// The log from this consumer's checkpoint on, or from where the run began.
+    func subscription(to store: EventStore, run: String, from start: Position) async throws -> PageSubscription {
         let rows = try await store.client.query(DemoSQL.checkpoint, [.text(run), .text(rawValue)])
-        let from = try rows.first.map { Position(try $0.decode(Int64.self, at: 0)) } ?? start
-        for try await page in store.subscribeToPages(from: .after(from)) {
+        let checkpoint = try rows.first.map { Position(try $0.decode(Int64.self, at: 0)) }
+        return store.subscribeToPages(from: .after(checkpoint ?? start))
+    }
+
+    /// Handles what comes until the subscription is stopped.
+    func handle(_ pages: PageSubscription, of store: EventStore, run: String, progress: DemoProgress) async throws {
+        for try await page in pages {
             let events = page.events.filter { $0.stream.aggregateID.hasPrefix(run + "-") }
             try await store.client.withTransaction { transaction in
                 try await record(events, upTo: page.scannedTo, run: run, in: transaction)

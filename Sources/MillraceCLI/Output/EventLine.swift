@@ -1,9 +1,9 @@
 import Millrace
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// One event as one line, for people or for programs.
@@ -61,7 +61,9 @@ struct JSONLine {
     private var members: [String] = []
 
     mutating func add(_ name: String, json: JSON) { members.append("\(JSONLine.quoted(name)):\(json.text)") }
-    mutating func add(_ name: String, string: String) { members.append("\(JSONLine.quoted(name)):\(JSONLine.quoted(string))") }
+    mutating func add(_ name: String, string: String) {
+        members.append("\(JSONLine.quoted(name)):\(JSONLine.quoted(string))")
+    }
     mutating func add(_ name: String, number: Int64) { members.append("\(JSONLine.quoted(name)):\(number)") }
     mutating func add(_ name: String, bool: Bool) { members.append("\(JSONLine.quoted(name)):\(bool)") }
 

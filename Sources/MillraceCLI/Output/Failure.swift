@@ -3,9 +3,9 @@ import MillraceEmbedded
 import MillracePostgres
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// The exit codes a script can rely on. 64 is what the argument parser itself uses.
