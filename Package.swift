@@ -53,7 +53,8 @@ let package = Package(
         ),
         .target(
             name: "MillraceEmbedded",
-            dependencies: ["MillracePostgres", logging, subprocess],
+            dependencies: [logging, subprocess],
+            resources: [.embedInCode("Scripts/fetch_postgres.py")],
             swiftSettings: rules
         ),
         .executableTarget(
@@ -64,6 +65,11 @@ let package = Package(
         .target(
             name: "MillraceTesting",
             dependencies: ["Millrace", "MillraceEmbedded"],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceEmbeddedTests",
+            dependencies: ["MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
     ],
