@@ -56,7 +56,8 @@ let package = Package(
         ),
         .target(
             name: "MillraceEmbedded",
-            dependencies: ["MillracePostgres", logging, subprocess],
+            dependencies: [logging, subprocess],
+            resources: [.embedInCode("Scripts/fetch_postgres.py")],
             swiftSettings: rules
         ),
         .executableTarget(
@@ -75,6 +76,11 @@ let package = Package(
         .testTarget(
             name: "MillraceTests",
             dependencies: ["Millrace", "MillracePostgres", logging],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceEmbeddedTests",
+            dependencies: ["MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
     ],
