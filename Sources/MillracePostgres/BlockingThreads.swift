@@ -1,11 +1,11 @@
 internal import Synchronization
 
 #if canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #else
-internal import Glibc
+    internal import Glibc
 #endif
 
 /// A bounded number of threads for the parts of libpq that block: resolving names, authenticating, cancelling.
@@ -56,9 +56,9 @@ final class BlockingThreads: Sendable {
 
 func currentThread() -> UInt {
     #if canImport(Darwin)
-    UInt(bitPattern: pthread_self())
+        UInt(bitPattern: pthread_self())
     #else
-    UInt(pthread_self())
+        UInt(pthread_self())
     #endif
 }
 
@@ -76,13 +76,13 @@ private final class ThreadBody {
 func startThread(named name: String, _ body: @escaping @Sendable () -> Void) {
     let context = Unmanaged.passRetained(ThreadBody(name: name, run: body)).toOpaque()
     #if canImport(Darwin)
-    var thread: pthread_t?
-    let status = pthread_create(&thread, nil, { runThread($0) }, context)
-    if let thread { pthread_detach(thread) }
+        var thread: pthread_t?
+        let status = pthread_create(&thread, nil, { runThread($0) }, context)
+        if let thread { pthread_detach(thread) }
     #else
-    var thread = pthread_t()
-    let status = pthread_create(&thread, nil, { runThread($0!) }, context)
-    if status == 0 { pthread_detach(thread) }
+        var thread = pthread_t()
+        let status = pthread_create(&thread, nil, { runThread($0!) }, context)
+        if status == 0 { pthread_detach(thread) }
     #endif
     precondition(status == 0, "the thread \(name) cannot be started: errno \(status)")
 }
@@ -90,7 +90,7 @@ func startThread(named name: String, _ body: @escaping @Sendable () -> Void) {
 private func runThread(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
     let body = Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue()
     #if canImport(Darwin)
-    pthread_setname_np(body.name)
+        pthread_setname_np(body.name)
     #endif
     body.run()
     return nil

@@ -2,11 +2,11 @@ internal import CLibPQ
 internal import Synchronization
 
 #if canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #else
-internal import Glibc
+    internal import Glibc
 #endif
 
 /// The connection on the loop's thread: performs on the PGconn what the state machine decides.

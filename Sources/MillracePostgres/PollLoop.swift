@@ -2,11 +2,11 @@ internal import HeapModule
 internal import Synchronization
 
 #if canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #else
-internal import Glibc
+    internal import Glibc
 #endif
 
 /// One thread of the process that polls all sockets and is the executor of all connection actors.

@@ -27,7 +27,6 @@ struct PoolStateMachine {
         case close(ConnectionID)
     }
 
-
     private enum Phase { case running, closing }
 
     let limits: Limits

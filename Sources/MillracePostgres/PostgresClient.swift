@@ -195,7 +195,8 @@ public final class PostgresClient: PostgresSession {
         let effect: Placed? = pool.withLock { pool in
             switch decide(&pool.machine) {
             case .keep: nil
-            case .hand(let id, let waiter): Placed(lease: pool.lease(id), waiter: pool.waiters.removeValue(forKey: waiter))
+            case .hand(let id, let waiter):
+                Placed(lease: pool.lease(id), waiter: pool.waiters.removeValue(forKey: waiter))
             case .close(let id): Placed(lease: pool.lease(id), waiter: nil)
             }
         }

@@ -91,7 +91,9 @@ extension PostgresConnection {
         _ mode: PostgresTransactionMode,
         _ body: (PostgresTransaction) async throws -> T
     ) async throws -> T {
-        guard transactionIsOpen.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
+        guard
+            transactionIsOpen.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing)
+                .exchanged
         else { throw PostgresError.misuse("a transaction is open on the connection already; use a savepoint in it") }
         defer { transactionIsOpen.store(false, ordering: .releasing) }
         let begin = mode.begin
@@ -140,7 +142,9 @@ extension PostgresConnection {
             )
         } catch {
             PollLoop.shared.submit { [self] in
-                assumeIsolated { $0.giveUp(.connectionLost("a transaction on it could not be rolled back: \(error.error)")) }
+                assumeIsolated {
+                    $0.giveUp(.connectionLost("a transaction on it could not be rolled back: \(error.error)"))
+                }
             }
         }
     }
