@@ -44,7 +44,7 @@ let package = Package(
         ),
         .target(
             name: "MillracePostgres",
-            dependencies: ["CLibPQ", heap, collections, logging],
+            dependencies: ["CLibPQ", collections, heap, logging],
             swiftSettings: rules
         ),
         .target(
@@ -75,13 +75,8 @@ let package = Package(
             swiftSettings: rules
         ),
         .testTarget(
-            name: "MillraceTests",
-            dependencies: ["Millrace", "MillracePostgres", logging],
-            swiftSettings: rules
-        ),
-        .testTarget(
-            name: "MillraceEmbeddedTests",
-            dependencies: ["MillraceEmbedded", logging, subprocess],
+            name: "MillracePostgresTests",
+            dependencies: ["MillracePostgres", logging],
             swiftSettings: rules
         ),
     ],
