@@ -12,6 +12,7 @@ let rules: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -43,7 +44,7 @@ let package = Package(
         ),
         .target(
             name: "MillracePostgres",
-            dependencies: ["CLibPQ", collections, logging],
+            dependencies: ["CLibPQ", collections, heap, logging],
             swiftSettings: rules
         ),
         .target(
@@ -72,6 +73,11 @@ let package = Package(
         .testTarget(
             name: "MillraceTests",
             dependencies: ["Millrace", "MillracePostgres", logging],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillracePostgresTests",
+            dependencies: ["MillracePostgres", logging],
             swiftSettings: rules
         ),
     ],
