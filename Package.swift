@@ -75,6 +75,11 @@ let package = Package(
             swiftSettings: rules
         ),
         .testTarget(
+            name: "MillraceTests",
+            dependencies: ["Millrace", "MillracePostgres", logging],
+            swiftSettings: rules
+        ),
+        .testTarget(
             name: "MillracePostgresTests",
             dependencies: ["MillracePostgres", logging],
             swiftSettings: rules
