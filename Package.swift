@@ -67,9 +67,15 @@ let package = Package(
             dependencies: ["Millrace", "MillraceEmbedded"],
             swiftSettings: rules
         ),
+        .executableTarget(
+            name: "EmbeddedHolder",
+            dependencies: ["MillraceEmbedded", logging],
+            path: "Tests/EmbeddedHolder",
+            swiftSettings: rules
+        ),
         .testTarget(
             name: "MillraceEmbeddedTests",
-            dependencies: ["MillraceEmbedded", logging, subprocess],
+            dependencies: ["EmbeddedHolder", "MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
     ],
