@@ -74,14 +74,15 @@ let package = Package(
             dependencies: ["Millrace", "MillraceEmbedded"],
             swiftSettings: rules
         ),
-        .testTarget(
-            name: "MillraceTests",
-            dependencies: ["Millrace", "MillracePostgres", logging],
+        .executableTarget(
+            name: "EmbeddedHolder",
+            dependencies: ["MillraceEmbedded", logging],
+            path: "Tests/EmbeddedHolder",
             swiftSettings: rules
         ),
         .testTarget(
-            name: "MillracePostgresTests",
-            dependencies: ["MillracePostgres", logging],
+            name: "MillraceEmbeddedTests",
+            dependencies: ["EmbeddedHolder", "MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
     ],
