@@ -38,7 +38,13 @@ func withTestDatabase(migrated: Bool = true, _ body: (PostgresClient) async thro
         outcome = .failure(error)
     }
     await client.close()
-    try await server.script("DROP DATABASE \(name) WITH (FORCE)")
+    do {
+        try await server.script("DROP DATABASE \(name) WITH (FORCE)")
+    } catch {
+        // What the test found comes first: it may be why the database cannot be dropped.
+        try outcome.get()
+        throw error
+    }
     await server.close()
     try outcome.get()
 }
