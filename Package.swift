@@ -3,19 +3,23 @@
 import PackageDescription
 
 // Every target is compiled with the same rules from the first day on.
-let rules: [SwiftSetting] = [
+var rules: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
+// Set by CI: our own targets only, so that a newer compiler keeps nobody from building Millrace.
+if Context.environment["MILLRACE_WARNINGS_ARE_ERRORS"] == "1" {
+    rules.append(.treatAllWarnings(as: .error))
+}
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
-let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 let package = Package(
@@ -57,27 +61,42 @@ let package = Package(
         ),
         .target(
             name: "MillraceEmbedded",
-            dependencies: ["MillracePostgres", logging, subprocess],
+            dependencies: [logging, subprocess],
+            resources: [.embedInCode("Scripts/fetch_postgres.py")],
             swiftSettings: rules
         ),
         .executableTarget(
             name: "MillraceCLI",
-            dependencies: ["Millrace", "MillraceEmbedded", argumentParser, histogram, lifecycle, logging],
+            dependencies: [
+                "Millrace", "MillraceEmbedded", "MillracePostgres", argumentParser, histogram, logging, unixSignals,
+            ],
+            resources: [.embedInCode("Demo/SQL")],
             swiftSettings: rules
         ),
         .target(
             name: "MillraceTesting",
-            dependencies: ["Millrace", "MillraceEmbedded"],
-            swiftSettings: rules
-        ),
-        .testTarget(
-            name: "MillraceTests",
-            dependencies: ["Millrace", "MillracePostgres", logging],
+            dependencies: ["Millrace", "MillraceEmbedded", "MillracePostgres", logging, subprocess],
             swiftSettings: rules
         ),
         .testTarget(
             name: "MillracePostgresTests",
-            dependencies: ["MillracePostgres", logging],
+            dependencies: ["MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceTests",
+            dependencies: ["Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging, subprocess],
+            swiftSettings: rules
+        ),
+        .executableTarget(
+            name: "EmbeddedHolder",
+            dependencies: ["MillraceEmbedded", "MillraceTesting", logging],
+            path: "Tests/EmbeddedHolder",
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceEmbeddedTests",
+            dependencies: ["EmbeddedHolder", "MillraceEmbedded", "MillraceTesting", logging, subprocess],
             swiftSettings: rules
         ),
     ],

@@ -1,0 +1,94 @@
+#if canImport(FoundationEssentials)
+    public import FoundationEssentials
+#else
+    public import Foundation
+#endif
+
+/// A Swift type that is one type of event.
+///
+///     struct OrderCreated: TypedEvent {
+///         static let eventType = "order.created"
+///         let customer: String
+///         let cents: Int
+///     }
+public protocol TypedEvent: Codable, Sendable {
+    /// The name the event is stored under, for ever: choose it apart from the Swift type's name.
+    static var eventType: String { get }
+}
+
+/// Bytes that are not JSON, with what they are: `event_data` is then JSON null.
+public struct OpaquePayload: Sendable, Hashable {
+    public let bytes: [UInt8]
+    /// A media type such as `application/protobuf`.
+    public let contentType: String
+
+    public init(bytes: [UInt8], contentType: String) {
+        self.bytes = bytes
+        self.contentType = contentType
+    }
+}
+
+/// An event that is to be stored.
+public struct NewEvent: Sendable, Hashable {
+    /// What makes a retry safe: the same id in the same stream is stored once. A UUIDv7 unless you give another.
+    public var id: UUID
+    public var type: String
+    public var data: JSON
+    public var metadata: JSON?
+    /// When it happened, by the publisher's clock; nil: when it is stored.
+    public var occurredAt: Date?
+    public var payload: OpaquePayload?
+
+    public init(type: String, data: JSON, metadata: JSON? = nil, id: UUID = .version7(), occurredAt: Date? = nil) {
+        self.id = id
+        self.type = type
+        self.data = data
+        self.metadata = metadata
+        self.occurredAt = occurredAt
+    }
+
+    /// Throws `EncodingError` where the value has no JSON (a NaN, for one).
+    public init(
+        _ event: some TypedEvent,
+        metadata: EventMetadata? = nil,
+        id: UUID = .version7(),
+        occurredAt: Date? = nil
+    ) throws {
+        self.init(
+            type: Swift.type(of: event).eventType,
+            data: try JSON(encoding: event),
+            metadata: try metadata.map { try JSON(encoding: $0) },
+            id: id,
+            occurredAt: occurredAt
+        )
+    }
+
+    public init(type: String, payload: OpaquePayload, metadata: JSON? = nil, id: UUID = .version7()) {
+        self.init(type: type, data: .null, metadata: metadata, id: id)
+        self.payload = payload
+    }
+}
+
+/// An event as it is stored: immutable, for ever.
+public struct RecordedEvent: Sendable, Hashable {
+    /// Its place in the order over all events.
+    public let position: Position
+    public let id: UUID
+    public let type: String
+    public let stream: StreamID
+    /// Its place in its stream: 1, 2, 3 … without gaps.
+    public let version: Int
+    public let data: JSON
+    public let metadata: JSON?
+    /// When it happened, by the publisher's clock.
+    public let occurredAt: Date
+    /// When it was stored, by PostgreSQL's clock.
+    public let createdAt: Date
+    public let payload: OpaquePayload?
+
+    /// The data as a value of the type you expect. Throws `DecodingError`; the event's type is not compared.
+    public func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value { try data.decode(type) }
+
+    /// Metadata as Millrace understands it; empty where there is none.
+    public func decodeMetadata() throws -> EventMetadata { try metadata?.decode() ?? EventMetadata() }
+}

@@ -1,0 +1,85 @@
+public import Logging
+public import MillracePostgres
+
+#if canImport(FoundationEssentials)
+    public import FoundationEssentials
+#else
+    public import Foundation
+#endif
+
+/// The event store in one PostgreSQL database: append, read, subscribe.
+///
+///     let client = PostgresClient(PostgresConfiguration("postgresql://…"))
+///     let store = EventStore(client)
+///     try await store.append([NewEvent(OrderCreated(…))], to: StreamID("order", "42"), expecting: .noStream)
+///
+/// A value to pass around: copies share the client, the doorbell and the watcher of the log. Making one connects
+/// to nothing. Every operation that takes `in:` also works inside a transaction of yours.
+public struct EventStore: Sendable {
+    public let client: PostgresClient
+    let doorbell: Doorbell
+    let watcher: LogWatcher
+    let logger: Logger
+
+    public init(_ client: PostgresClient, logger: Logger = Logger(label: "millrace")) {
+        self.client = client
+        self.logger = logger
+        doorbell = Doorbell(client: client, logger: logger)
+        watcher = LogWatcher(client: client, logger: logger)
+    }
+
+    /// Runs `body` in a transaction and, once it is committed, wakes the subscribers up. What is appended with
+    /// `in: transaction` is stored together with whatever else `body` writes, or not at all.
+    ///
+    /// Serialization failures and deadlocks are retried by the policy: `body` may run more than once.
+    public func withTransaction<Value>(
+        _ mode: PostgresTransactionMode = .init(),
+        retry: PostgresRetryPolicy = .serializationFailures(),
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: (PostgresTransaction) async throws -> Value
+    ) async throws -> Value {
+        let value = try await client.withTransaction(mode, retry: retry, body)
+        // Which position was appended inside is not known here, and the doorbell's payload is only a hint.
+        if !mode.readOnly { doorbell.ring(.start) }
+        return value
+    }
+
+    /// Which life of the store this is: see ``Checkpoint``. One round trip.
+    public func epoch(in session: (any PostgresSession)? = nil) async throws -> UUID {
+        try await EventStoreError.translating {
+            let rows = try await (session ?? client).query(Statements.epoch)
+            return try rows[0].decode(UUID.self, at: 0)
+        }
+    }
+
+    /// Waits until the wake-ups of appends that have already returned are sent: before a short-lived process ends.
+    /// Nothing is lost without it, but subscribers may learn of those events only at their next poll.
+    public func flush() async {
+        await doorbell.flush()
+    }
+}
+
+/// The statements the library sends, each prepared once a connection. The work is done by functions of the
+/// schema, so that every language with a PostgreSQL driver gets the same behaviour.
+enum Statements {
+    static let append: PostgresStatement = """
+        SELECT request, outcome, positions, versions, event_ids, conflicts
+        FROM millrace.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        """
+    static let readPage: PostgresStatement = """
+        SELECT scanned_to, horizon, id, event_id, event_type, aggregate_type, aggregate_id, version,
+               event_data, metadata, occurred_at, created_at, payload, content_type
+        FROM millrace.read_page($1, $2, $3, $4, $5)
+        """
+    static let readStream: PostgresStatement = """
+        SELECT id, event_id, event_type, aggregate_type, aggregate_id, version,
+               event_data, metadata, occurred_at, created_at, payload, content_type
+        FROM millrace.read_stream($1, $2, $3, $4, $5)
+        """
+    static let rebuild: PostgresStatement = "SELECT millrace.rebuild_aggregate($1, $2, $3, $4)"
+    static let epoch: PostgresStatement = "SELECT epoch FROM millrace.store_info()"
+    static let lastCommitted: PostgresStatement = "SELECT millrace.last_committed_position()"
+    static let latestPosition: PostgresStatement = "SELECT millrace.latest_position()"
+    static let ring: PostgresStatement = "SELECT pg_notify('event_channel', $1)"
+    static let lockStreams: PostgresStatement = "SELECT millrace.lock_streams($1, $2)"
+}

@@ -1,0 +1,85 @@
+public import MillracePostgres
+
+#if canImport(FoundationEssentials)
+    public import FoundationEssentials
+#else
+    public import Foundation
+#endif
+
+/// Why the store refused, or could not say. The closed set to switch over.
+public enum EventStoreError: Error, Sendable {
+    /// Streams were not where the append required them to be: all of them, and nothing was stored.
+    case versionConflict([VersionConflict])
+    /// Some of the request's ids are stored already and some are not, so it is not a retry: nothing was stored.
+    case partlyRepeated
+    /// The event, name or request itself is refused; nothing was stored. `message` names the field.
+    case invalidEvent(_ message: String, hint: String?)
+    /// The connection was lost while the append was being committed: it is stored, or it is not. Appending the
+    /// same events with the same ids again is safe and settles it.
+    case outcomeUnknown(eventIDs: [UUID])
+    /// The log cannot be read in order under this transaction's isolation level or on this server.
+    case cannotReadLog(_ message: String, hint: String?)
+    /// The checkpoint was taken from another life of this store: before a restore, or before a promotion.
+    case unknownEpoch(expected: UUID, actual: UUID)
+    /// There is no schema `millrace` in this database, or an older one.
+    case notMigrated(_ message: String)
+    /// Everything else PostgreSQL or the connection to it had to say.
+    case postgres(PostgresError)
+}
+
+extension EventStoreError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .versionConflict(let conflicts):
+            "not appended: " + conflicts.map(\.description).joined(separator: "; ")
+        case .partlyRepeated:
+            "not appended: some of the event ids are stored already and some are not; retry a request whole, or give new ids"
+        case .invalidEvent(let message, let hint), .cannotReadLog(let message, let hint):
+            hint.map { "\(message). \($0)" } ?? message
+        case .outcomeUnknown(let ids):
+            "the connection was lost during the commit of \(ids.count) event(s): append them again with the same ids to settle it"
+        case .unknownEpoch(let expected, let actual):
+            "the checkpoint belongs to epoch \(expected), the store is in epoch \(actual): it was restored or promoted since; start again from a position you have verified"
+        case .notMigrated(let message):
+            "the schema is missing or old (\(message)): run `millrace migrate`"
+        case .postgres(let error):
+            String(describing: error)
+        }
+    }
+}
+
+extension EventStoreError {
+    /// What a PostgreSQL error means to someone who uses an event store.
+    init(_ error: PostgresError) {
+        guard case .server(let server) = error else {
+            self = .postgres(error)
+            return
+        }
+        switch server.sqlState {
+        case .millraceName, .millraceEventTooLarge, .millraceBatchTooLarge, .millraceArrayLengths, .millraceArgument,
+            .invalidTextRepresentation, .untranslatableCharacter, .numericValueOutOfRange, .statementTooComplex,
+            .characterNotInRepertoire, .datetimeFieldOverflow, .programLimitExceeded:
+            self = .invalidEvent(server.message, hint: server.hint)
+        case .millraceIDTaken:
+            self = .partlyRepeated
+        case .millraceIsolation, .millraceStandby, .millraceSequenceUnseen:
+            self = .cannotReadLog(server.message, hint: server.hint)
+        case .undefinedTable, .undefinedFunction, .invalidSchemaName:
+            self = .notMigrated(server.message)
+        default:
+            self = .postgres(error)
+        }
+    }
+
+    /// Runs a statement and speaks of its failure in the store's words.
+    static func translating<Value>(
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: () async throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await body()
+        } catch let error as PostgresError {
+            throw EventStoreError(error)
+        }
+    }
+}

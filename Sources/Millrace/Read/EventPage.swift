@@ -1,0 +1,115 @@
+public import MillracePostgres
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// A stretch of the log: the events of it that were asked for, and how far it reached.
+public struct EventPage: Sendable {
+    /// In position order.
+    public let events: [RecordedEvent]
+    /// The position of the last committed event looked at, whether or not it is among ``events``: the place to go
+    /// on from, and the only thing to remember.
+    public let scannedTo: Position
+    /// Nothing more could be read when this page was: it reached the horizon.
+    public let isLast: Bool
+}
+
+/// How much one round trip reads.
+public struct PageLimits: Sendable, Hashable {
+    /// Events returned at the most.
+    public var events: Int
+    /// Events looked at in the most, so that a reader of a rare type makes progress.
+    public var scanned: Int
+
+    public init(events: Int = 1000, scanned: Int = 10_000) {
+        self.events = events
+        self.scanned = scanned
+    }
+}
+
+extension EventStore {
+    /// One page of the log after a position, never beyond the horizon. One round trip.
+    ///
+    /// Throws ``EventStoreError/cannotReadLog(_:hint:)`` inside a transaction whose isolation level is above
+    /// read committed: its snapshot is older than the horizon, so events would be skipped.
+    public func readPage(
+        after position: Position,
+        matching filter: EventFilter = .all,
+        limits: PageLimits = PageLimits(),
+        in session: (any PostgresSession)? = nil
+    ) async throws -> EventPage {
+        try await EventStoreError.translating {
+            let rows = try await (session ?? client).query(
+                Statements.readPage,
+                [
+                    .int8(position.rawValue),
+                    .int4(Int32(clamping: limits.events)),
+                    .textArray(filter.eventTypes),
+                    .textArray(filter.aggregateTypes),
+                    .int4(Int32(clamping: limits.scanned)),
+                ]
+            )
+            return try EventPage(rows, after: position, matching: filter, limits: limits)
+        }
+    }
+
+    /// Where the log ends now: the position of the last committed event at or below the horizon. One round trip.
+    public func lastPosition(in session: (any PostgresSession)? = nil) async throws -> Position {
+        try await EventStoreError.translating {
+            let rows = try await (session ?? client).query(Statements.lastCommitted)
+            return Position(try rows[0].decode(Int64.self, at: 0))
+        }
+    }
+}
+
+extension EventPage {
+    // The columns `scanned_to` and `horizon` stand before those of the event in every row.
+    private static let eventColumns = 2
+
+    init(
+        _ rows: PostgresRows,
+        after position: Position,
+        matching filter: EventFilter,
+        limits: PageLimits
+    ) throws {
+        guard let first = rows.first else {
+            throw EventStoreError.notMigrated("read_page answered without a row")
+        }
+        scannedTo = Position(try first.decode(Int64.self, at: 0))
+        if first.isNull(at: EventPage.eventColumns) {
+            events = []
+        } else {
+            events = try rows.map { try RecordedEvent($0, firstColumn: EventPage.eventColumns) }
+        }
+        // The horizon may lie in a gap, above the last event, so that `scanned_to` never reaches it. Without a
+        // filter a page that is not full says the same; with one, a page that looked at nothing more does.
+        let horizon = try first.decode(Int64.self, at: 1)
+        isLast =
+            scannedTo == position || scannedTo.rawValue >= horizon
+            || (filter == .all && events.count < min(limits.events, limits.scanned))
+    }
+}
+
+extension RecordedEvent {
+    /// Reads the event's columns in the order in which the statements name them.
+    init(_ row: PostgresRow, firstColumn first: Int) throws {
+        position = Position(try row.decode(Int64.self, at: first))
+        id = try row.decode(UUID.self, at: first + 1)
+        type = try row.decode(String.self, at: first + 2)
+        stream = StreamID(
+            try row.decode(String.self, at: first + 3),
+            try row.decode(String.self, at: first + 4)
+        )
+        version = Int(try row.decode(Int32.self, at: first + 5))
+        data = JSON(utf8: try row.decode([UInt8].self, at: first + 6))
+        metadata = try row.decode([UInt8]?.self, at: first + 7).map { JSON(utf8: $0) }
+        occurredAt = try row.decode(Date.self, at: first + 8)
+        createdAt = try row.decode(Date.self, at: first + 9)
+        payload = try row.decode([UInt8]?.self, at: first + 10).map { bytes in
+            OpaquePayload(bytes: bytes, contentType: try row.decode(String?.self, at: first + 11) ?? "")
+        }
+    }
+}

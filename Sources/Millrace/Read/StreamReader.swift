@@ -1,0 +1,115 @@
+public import MillracePostgres
+
+/// Which way a stream is read.
+public enum ReadDirection: Sendable, Hashable {
+    case forwards
+    case backwards
+}
+
+/// The events of one stream, page by page, in version order or against it.
+public struct StreamReader: AsyncSequence, Sendable {
+    public typealias Element = RecordedEvent
+
+    /// Events a round trip at the most.
+    public static let pageSize = 1000
+
+    let store: EventStore
+    let stream: StreamID
+    let direction: ReadDirection
+    let first: Int?
+    let last: Int?
+    let session: (any PostgresSession)?
+
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: self) }
+
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        private let reader: StreamReader
+        private var next: Int?
+        private var page = ArraySlice<RecordedEvent>()
+        private var isFinished = false
+
+        init(reader: StreamReader) {
+            self.reader = reader
+            next = reader.first
+        }
+
+        public mutating func next() async throws -> RecordedEvent? {
+            if page.isEmpty && !isFinished { try await fetch() }
+            return page.popFirst()
+        }
+
+        private mutating func fetch() async throws {
+            try Task.checkCancellation()
+            let wanted = wantedCount()
+            guard wanted > 0 else {
+                isFinished = true
+                return
+            }
+            let limit = Swift.min(wanted, StreamReader.pageSize)
+            page = try await reader.store.readStreamPage(
+                reader.stream,
+                from: next,
+                direction: reader.direction,
+                limit: limit,
+                in: reader.session
+            )[...]
+            guard page.count == limit, let version = page.last?.version else {
+                isFinished = true
+                return
+            }
+            next = reader.direction == .forwards ? version + 1 : version - 1
+            isFinished = wanted == limit
+        }
+
+        private func wantedCount() -> Int {
+            switch (reader.direction, next, reader.last) {
+            case (.forwards, let from, let through?): through - (from ?? 1) + 1
+            case (.backwards, let from?, let through): from - (through ?? 1) + 1
+            case (.forwards, _, nil), (.backwards, nil, nil): Int.max
+            // Where a backwards read begins is not known before its first page, so the end is cut off there.
+            case (.backwards, nil, .some): Int.max
+            }
+        }
+    }
+}
+
+extension EventStore {
+    /// The events of a stream, forwards from version 1 or backwards from the newest unless told otherwise.
+    ///
+    /// A stream that has no events gives none. One round trip for each ``StreamReader/pageSize`` events.
+    /// - Parameters:
+    ///   - first: the version to begin with; nil: 1 forwards, the newest backwards.
+    ///   - last: the version to end with, included; nil: the other end of the stream.
+    public func readStream(
+        _ stream: StreamID,
+        from first: Int? = nil,
+        through last: Int? = nil,
+        direction: ReadDirection = .forwards,
+        in session: (any PostgresSession)? = nil
+    ) -> StreamReader {
+        StreamReader(store: self, stream: stream, direction: direction, first: first, last: last, session: session)
+    }
+
+    func readStreamPage(
+        _ stream: StreamID,
+        from version: Int?,
+        direction: ReadDirection,
+        limit: Int,
+        in session: (any PostgresSession)?
+    ) async throws -> [RecordedEvent] {
+        let backwards = direction == .backwards
+        return try await EventStoreError.translating {
+            let rows = try await (session ?? client).query(
+                Statements.readStream,
+                [
+                    .text(stream.aggregateType),
+                    .text(stream.aggregateID),
+                    .int4(version.map { Int32(clamping: $0) } ?? (backwards ? Int32.max : 1)),
+                    .int4(Int32(clamping: limit)),
+                    .bool(backwards),
+                ]
+            )
+            return try rows.map { try RecordedEvent($0, firstColumn: 0) }
+        }
+    }
+}
