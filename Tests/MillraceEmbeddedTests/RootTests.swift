@@ -3,7 +3,7 @@ import Testing
 
 @testable import MillraceEmbedded
 
-@Suite struct RootTests {
+@Suite(.serialized) struct RootTests {
     @Test(.enabled(if: isRoot, "only root runs the server under another account"))
     func aFolderOutOfTheAccountsReachKeepsItsDataElsewhere() async throws {
         try await Scratch.with(isReachable: false) { scratch in
