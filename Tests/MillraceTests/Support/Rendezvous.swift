@@ -1,0 +1,28 @@
+import Synchronization
+
+/// Lets so many tasks pass only together; who comes later passes at once.
+actor Rendezvous {
+    private var missing: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(parties: Int) { missing = parties }
+
+    func arrive() async {
+        guard missing > 0 else { return }
+        missing -= 1
+        guard missing > 0 else {
+            for continuation in waiting { continuation.resume() }
+            waiting = []
+            return
+        }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+}
+
+/// A number that many tasks raise.
+final class Counter: Sendable {
+    private let count = Mutex(0)
+
+    func increment() { count.withLock { $0 += 1 } }
+    var value: Int { count.withLock { $0 } }
+}
