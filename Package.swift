@@ -49,6 +49,9 @@ let package = Package(
         .target(
             name: "Millrace",
             dependencies: ["MillracePostgres", logging],
+            resources: [
+                .embedInCode("Schema/Migrations"), .embedInCode("Schema/Functions"), .embedInCode("Schema/Queries"),
+            ],
             swiftSettings: rules
         ),
         .target(
@@ -64,6 +67,11 @@ let package = Package(
         .target(
             name: "MillraceTesting",
             dependencies: ["Millrace", "MillraceEmbedded"],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceTests",
+            dependencies: ["Millrace", "MillracePostgres", logging],
             swiftSettings: rules
         ),
     ],
