@@ -56,7 +56,8 @@ let package = Package(
         ),
         .target(
             name: "MillraceEmbedded",
-            dependencies: ["MillracePostgres", logging, subprocess],
+            dependencies: [logging, subprocess],
+            resources: [.embedInCode("Scripts/fetch_postgres.py")],
             swiftSettings: rules
         ),
         .executableTarget(
@@ -72,6 +73,15 @@ let package = Package(
         .testTarget(
             name: "MillraceTests",
             dependencies: ["Millrace", "MillracePostgres", logging],
+        .executableTarget(
+            name: "EmbeddedHolder",
+            dependencies: ["MillraceEmbedded", logging],
+            path: "Tests/EmbeddedHolder",
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceEmbeddedTests",
+            dependencies: ["EmbeddedHolder", "MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
     ],
