@@ -12,6 +12,7 @@ let rules: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -43,7 +44,7 @@ let package = Package(
         ),
         .target(
             name: "MillracePostgres",
-            dependencies: ["CLibPQ", collections, logging],
+            dependencies: ["CLibPQ", collections, heap, logging],
             swiftSettings: rules
         ),
         .target(
@@ -67,12 +68,19 @@ let package = Package(
         ),
         .target(
             name: "MillraceTesting",
-            dependencies: ["Millrace", "MillraceEmbedded"],
+            dependencies: ["Millrace", "MillraceEmbedded", logging, subprocess],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillracePostgresTests",
+            dependencies: ["MillracePostgres", logging],
             swiftSettings: rules
         ),
         .testTarget(
             name: "MillraceTests",
-            dependencies: ["Millrace", "MillracePostgres", logging],
+            dependencies: ["Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging],
+            swiftSettings: rules
+        ),
         .executableTarget(
             name: "EmbeddedHolder",
             dependencies: ["MillraceEmbedded", logging],
