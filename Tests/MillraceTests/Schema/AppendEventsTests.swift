@@ -71,7 +71,7 @@ extension SchemaTests {
 
         @Test("requests over several streams get positions in event order and versions without gaps")
         func appends() async throws {
-            try await withTestDatabase { client in
+            try await withTestDatabase { client async throws in
                 #expect(
                     try await Self.append(client, "1,1,2,1", "a,b,a,a") == [
                         Outcome(1, "appended", [1, 2, 4], [1, 1, 3]), Outcome(2, "appended", [3], [2]),

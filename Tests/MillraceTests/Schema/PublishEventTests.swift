@@ -38,7 +38,7 @@ extension SchemaTests {
 
         @Test("is the outbox: it comes and goes with the caller's transaction")
         func outbox() async throws {
-            try await withTestDatabase { client in
+            try await withTestDatabase { client async throws in
                 struct Abandoned: Error {}
                 await #expect(throws: Abandoned.self) {
                     try await client.withTransaction { transaction in

@@ -129,7 +129,7 @@ extension SchemaTests {
         func readOnly() async throws {
             try await withTestDatabase { client in
                 try await Self.fill(client)
-                try await client.withTransaction(PostgresTransactionMode(readOnly: true)) { transaction in
+                try await client.withTransaction(PostgresTransactionMode(readOnly: true)) { transaction async throws in
                     #expect(try await transaction.text("SELECT count(*)::text FROM millrace.read_all()") == "10")
                 }
             }
