@@ -24,7 +24,7 @@ struct RealDataTests {
             for start in stride(from: 0, to: lines.count, by: Self.lotSize) {
                 var request = AppendRequest()
                 for line in lines[start..<min(start + Self.lotSize, lines.count)] {
-                    let event = NewEvent(type: line.type, data: JSON(encoded: line.data), occurredAt: line.occurredAt)
+                    let event = NewEvent(type: line.type, data: JSON(utf8: line.data), occurredAt: line.occurredAt)
                     request.append([event], to: line.stream)
                 }
                 try await store.append(request)
@@ -37,10 +37,11 @@ struct RealDataTests {
                 let line = lines[number]
                 versions[line.stream, default: 0] += 1
                 typesSeen.insert(stored.type)
+                let (data, original) = (try RealData.object(stored.data.utf8), try RealData.object(line.data))
                 let isEqual =
                     stored.type == line.type && stored.stream == line.stream && stored.version == versions[line.stream]
                     && (line.occurredAt == nil || stored.occurredAt == line.occurredAt)
-                    && (try RealData.object(stored.data.utf8)) == line.data
+                    && data == original
                 if !isEqual { Issue.record("line \(number + 1) of \(file) came back otherwise: \(stored)") }
                 number += 1
             }
@@ -58,14 +59,49 @@ enum RealData {
         let type: String
         let stream: StreamID
         let occurredAt: Date?
-        let data: NSObject
+        /// As the file has it.
+        let data: [UInt8]
     }
 
-    private static let folder = URL(filePath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appending(path: "shared/data")
+    private struct Head: Decodable {
+        let event_type: String
+        let aggregate_type: String
+        let aggregate_id: String
+        let occurred_at: String?
+    }
+
+    /// MILLRACE_TEST_DATA, else the folder beside the package.
+    private static let folder =
+        ProcessInfo.processInfo.environment["MILLRACE_TEST_DATA"].map { URL(filePath: $0) }
+        ?? URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../../shared/data").standardized
 
     static let isThere = FileManager.default.fileExists(atPath: folder.appending(path: "olist-orders.ndjson.gz").path)
+
+    static func lines(of file: String) async throws -> [Line] {
+        let packed = folder.appending(path: "\(file).ndjson.gz").path
+        let unpacked = FileManager.default.temporaryDirectory.appending(path: "millrace-\(UUID()).ndjson")
+        defer { try? FileManager.default.removeItem(at: unpacked) }
+        let outcome = try await Program(path: "/bin/sh").run(
+            ["-c", #"gunzip -c "$0" > "$1""#, packed, unpacked.path],
+            environment: Program.environment(from: ProcessInfo.processInfo.environment)
+        )
+        guard outcome.succeeded else { throw UnexpectedOutcome(what: outcome.reason) }
+        return try Data(contentsOf: unpacked).split(separator: UInt8(ascii: "\n")).map { try line($0) }
+    }
+
+    /// The data are the last field: their bytes are taken as they are, between their name and the line's last brace.
+    private static func line(_ text: Data) throws -> Line {
+        guard let name = text.firstRange(of: Data(#""event_data":"#.utf8)) else {
+            throw UnexpectedOutcome(what: String(decoding: text.prefix(100), as: UTF8.self))
+        }
+        let head = try JSONDecoder().decode(Head.self, from: text[..<name.lowerBound].dropLast() + Data("}".utf8))
+        return Line(
+            type: head.event_type,
+            stream: StreamID(head.aggregate_type, head.aggregate_id),
+            occurredAt: head.occurred_at.flatMap { Date(rfc3339: $0) },
+            data: Array(text[name.upperBound...].dropLast())
+        )
+    }
 
     static func object(_ bytes: [UInt8]) throws -> NSObject {
         let value = try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)

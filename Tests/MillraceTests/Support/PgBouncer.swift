@@ -84,7 +84,7 @@ struct PgBouncer: Sendable {
                     try rows[0].decode(String.self, at: 2), try rows[0].decode(String.self, at: 3)
                 )
             }
-            password = try await sharedServerPassword()
+            password = try Passfile(at: try await sharedPostgres().passfile, isNew: false).password
         }
 
         func connectionString(atPort bouncer: Int) -> String {
