@@ -22,10 +22,17 @@ struct AcknowledgedIsDurableTests {
     }
 
     /// What the writers know.
-    private struct Book: Sendable {
+    private struct Entries: Sendable {
         var acknowledged: [AppendRequest] = []
         var unacknowledged: [AppendRequest] = []
         var outcomesUnknown = 0
+    }
+
+    private final class Book: Sendable {
+        private let entries = Mutex(Entries())
+
+        func note(_ change: (inout Entries) -> Void) { entries.withLock { change(&$0) } }
+        var all: Entries { entries.withLock { $0 } }
     }
 
     @Test(arguments: Victim.allCases)
@@ -65,13 +72,13 @@ struct AcknowledgedIsDurableTests {
 
     /// One round; returns how many events its requests have.
     private static func crash(_ server: CrashableServer, _ victim: Victim, _ store: EventStore) async throws -> Int {
-        let book = Mutex(Book())
+        let book = Book()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<writers {
                 group.addTask { try await write(store, into: book) }
             }
             try await eventually("\(appendsBeforeTheCrash) appends are acknowledged", within: answerLimit) {
-                book.withLock { $0.acknowledged.count >= appendsBeforeTheCrash }
+                book.all.acknowledged.count >= appendsBeforeTheCrash
             }
             switch victim {
             case .server:
@@ -91,7 +98,7 @@ struct AcknowledgedIsDurableTests {
             }
         }
 
-        let result = book.withLock { $0 }
+        let result = book.all
         let found = Dictionary(grouping: try await LogAudit(of: store.client).log, by: \.id)
         for request in result.acknowledged {
             for entry in request.entries {
@@ -116,7 +123,7 @@ struct AcknowledgedIsDurableTests {
     }
 
     /// Appends until the server does not answer any more.
-    private static func write(_ store: EventStore, into book: borrowing Mutex<Book>) async throws {
+    private static func write(_ store: EventStore, into book: Book) async throws {
         while true {
             var request = AppendRequest()
             for _ in 0..<Int.random(in: 1...3) {
@@ -125,14 +132,12 @@ struct AcknowledgedIsDurableTests {
             }
             do {
                 try await store.append(request)
-                book.withLock { $0.acknowledged.append(request) }
+                book.note { $0.acknowledged.append(request) }
             } catch let error as EventStoreError {
-                book.withLock { book in
-                    book.unacknowledged.append(request)
-                    if case .outcomeUnknown(let ids) = error {
-                        book.outcomesUnknown += 1
-                        #expect(ids == request.entries.map(\.event.id))
-                    }
+                book.note { $0.unacknowledged.append(request) }
+                if case .outcomeUnknown(let ids) = error {
+                    book.note { $0.outcomesUnknown += 1 }
+                    #expect(ids == request.entries.map(\.event.id))
                 }
                 return
             }

@@ -1,7 +1,6 @@
 import Foundation
 import Millrace
 import MillracePostgres
-import Synchronization
 import Testing
 
 /// Of all who append with the same expected version exactly one wins, and the others learn what stopped them.
@@ -79,13 +78,13 @@ struct OneWinnerAVersionTests {
         let each = 20
         try await withStore(connections: Self.racers) { store in
             let stream = StreamID("counter", "shared")
-            let conflicts = Mutex(0)
+            let conflicts = Counter()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<Self.racers {
                     group.addTask {
                         for _ in 0..<each {
                             let lost = try await Self.countOnce(store, stream)
-                            conflicts.withLock { $0 += lost }
+                            conflicts.increment(by: lost)
                         }
                     }
                 }
@@ -101,7 +100,7 @@ struct OneWinnerAVersionTests {
                 #expect(event.version == version)
             }
             #expect(count == Self.racers * each)
-            print("OneWinnerAVersion: counted to \(count) with \(conflicts.withLock { $0 }) conflicts")
+            print("OneWinnerAVersion: counted to \(count) with \(conflicts.value) conflicts")
         }
     }
 
@@ -169,7 +168,7 @@ struct OneWinnerAVersionTests {
     @Test func fromSQLToo() async throws {
         let calls = 16
         try await withStore(connections: calls) { store in
-            let won = Mutex(0)
+            let won = Counter()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<calls {
                     group.addTask {
@@ -177,7 +176,7 @@ struct OneWinnerAVersionTests {
                             try await store.client.query(
                                 "SELECT millrace.publish_event('e', '1', 'sql', '{}', p_expected_version => 0)"
                             )
-                            won.withLock { $0 += 1 }
+                            won.increment()
                         } catch let error as PostgresError {
                             #expect(error.sqlState == "MR010", "\(error)")
                         }
@@ -185,7 +184,7 @@ struct OneWinnerAVersionTests {
                 }
                 try await group.waitForAll()
             }
-            #expect(won.withLock { $0 } == 1)
+            #expect(won.value == 1)
             #expect(try await LogAudit(of: store.client).log.count == 1)
         }
     }

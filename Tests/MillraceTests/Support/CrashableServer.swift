@@ -1,75 +1,59 @@
 import Foundation
-import Logging
 import Millrace
 import MillraceEmbedded
 import MillracePostgres
+import MillraceTesting
 
 /// A PostgreSQL of the test's own that keeps its promises to the disk, and is killed and started again.
 actor CrashableServer {
-    /// How long a killed server may take until its last process is gone.
-    private static let deathLimit = Duration.seconds(30)
-
-    /// What is left to chance on a server for everyday use. Nothing writes the log but the sessions themselves, so what
-    /// no commit has flushed is lost in a crash: the worst that can happen is what happens.
-    static let settings = [
-        "fsync": "on",
-        "wal_writer_delay": "10s",
-        "wal_writer_flush_after": "1GB",
-        "autovacuum": "off",
-        "checkpoint_timeout": "1h",
+    /// Nothing writes the log but the sessions themselves, so what no commit has flushed is lost in a crash: the worst
+    /// that can happen is what happens.
+    private static let settings = [
+        "wal_writer_delay = '10s'", "wal_writer_flush_after = '1GB'", "autovacuum = off", "checkpoint_timeout = '1h'",
     ]
 
     nonisolated let connectionString: String
-    private let configuration: EmbeddedConfiguration
-    private let logger: Logger
-    private var postgres: EmbeddedPostgres
+    private var server: TestServer
 
-    private init(_ configuration: EmbeddedConfiguration, logger: Logger) async throws {
-        self.configuration = configuration
-        self.logger = logger
-        postgres = try await EmbeddedPostgres.start(configuration, logger: logger)
-        connectionString = postgres.connectionString
+    private init() async throws {
+        server = try await TestServer.start(.full)
+        connectionString = server.postgres.connectionString
     }
 
-    /// Starts one in a temporary folder, with a migrated database, and removes it afterwards.
-    static func run<Value>(
-        _ body: (CrashableServer) async throws -> Value
-    ) async throws -> Value {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "millrace-crash-\(UUID())").path
-        let configuration = EmbeddedConfiguration(
-            dataDirectory: folder,
-            listen: .socketOnly,
-            settings: CrashableServer.settings
-        )
-        let server = try await CrashableServer(configuration, logger: Logger(label: "millrace.test.crash"))
+    /// Starts one with a migrated database, and removes it afterwards.
+    static func run<Value>(_ body: (CrashableServer) async throws -> Value) async throws -> Value {
+        let server = try await CrashableServer()
+        let outcome: Result<Value, any Error>
         do {
-            try await withClient(PostgresConfiguration(server.connectionString)) { try await migrate($0) }
-            let value = try await body(server)
-            try await server.remove()
-            return value
+            try await withClient(PostgresConfiguration(server.connectionString)) { client in
+                for setting in settings { try await client.script("ALTER SYSTEM SET \(setting)") }
+                try await client.query("SELECT pg_reload_conf()")
+                try await migrate(client)
+            }
+            outcome = .success(try await body(server))
         } catch {
-            try? await server.remove()
-            throw error
+            outcome = .failure(error)
         }
+        try await server.remove()
+        return try outcome.get()
     }
 
     /// kill -9 on the postmaster: no backend gets to finish anything but what it is in the middle of.
     func kill() async throws {
-        let processID = postgres.processID
-        guard Foundation.kill(processID, SIGKILL) == 0 else { throw PosixFailure(call: "kill", code: errno) }
+        guard Foundation.kill(server.postgres.processID, SIGKILL) == 0 else { throw PosixFailure(call: "kill", code: errno) }
         // Waits for the end of every process of it; there is nothing left to shut down.
-        try await postgres.stop(.immediate)
+        try await server.postgres.stop(.immediate)
     }
 
     /// Starts the server again, which recovers from its log.
     func start() async throws {
-        postgres = try await EmbeddedPostgres.start(configuration, logger: logger)
-        precondition(postgres.connectionString == connectionString, "clients find a restarted server where it was")
+        server = try await server.restart(.full)
+        precondition(server.postgres.connectionString == connectionString, "clients find a restarted server where it was")
     }
 
     /// An orderly restart, with all connections closed by the server.
     func restart() async throws {
-        try await postgres.stop(.fast)
+        try await server.postgres.stop(.fast)
         try await start()
     }
 
@@ -80,10 +64,7 @@ actor CrashableServer {
         }
     }
 
-    private func remove() async throws {
-        try await postgres.stop(.immediate)
-        try FileManager.default.removeItem(atPath: configuration.dataDirectory)
-    }
+    private func remove() async throws { try await server.remove() }
 }
 
 /// A call to the system that failed.

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Lets so many tasks pass only together; who comes later passes at once.
 actor Rendezvous {
     private var missing: Int
@@ -17,12 +15,4 @@ actor Rendezvous {
         }
         await withCheckedContinuation { waiting.append($0) }
     }
-}
-
-/// A number that many tasks raise.
-final class Counter: Sendable {
-    private let count = Mutex(0)
-
-    func increment() { count.withLock { $0 += 1 } }
-    var value: Int { count.withLock { $0 } }
 }

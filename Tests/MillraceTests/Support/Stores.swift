@@ -1,8 +1,8 @@
-import Foundation
 import Logging
 import Millrace
 import MillraceEmbedded
 import MillracePostgres
+import MillraceTesting
 
 /// Errors that a test provokes are no news.
 private let quiet = {
@@ -11,11 +11,8 @@ private let quiet = {
     return logger
 }()
 
-private let server = Task {
-    try await EmbeddedPostgres.start(EmbeddedConfiguration(dataDirectory: "/tmp/g/shared", settings: ["fsync": "off"]), logger: quiet)
-}
-
-func sharedPostgres() async throws -> EmbeddedPostgres { try await server.value }
+/// The server that the tests of this process share. Not to be stopped, and not to be configured.
+func sharedPostgres() async throws -> EmbeddedPostgres { try await TestServer.shared().postgres }
 
 /// Brings a database to the newest schema.
 func migrate(_ client: PostgresClient) async throws {
@@ -40,28 +37,15 @@ func withClient<Value>(
 
 /// An empty database of the test's own, dropped afterwards.
 func withEmptyDatabase<Value>(_ body: (String) async throws -> Value) async throws -> Value {
-    let postgres = try await sharedPostgres()
-    let name = "t" + UUID().uuidString.lowercased().replacing("-", with: "")
-    return try await withClient(PostgresConfiguration(postgres.connectionString)) { admin in
-        try await admin.script("CREATE DATABASE \(name)")
-        let outcome: Result<Value, any Error>
-        do {
-            outcome = .success(try await body(postgres.connectionString + " dbname=\(name)"))
-        } catch {
-            outcome = .failure(error)
-        }
-        try await admin.script("DROP DATABASE \(name) WITH (FORCE)")
-        return try outcome.get()
-    }
+    try await withTestDatabase(migrated: false) { try await body($0.configuration.connectionString) }
 }
 
-/// A store in a database of the test's own.
+/// A store in a database of the test's own, with so many connections.
 func withStore<Value>(connections: Int = 10, _ body: (EventStore) async throws -> Value) async throws -> Value {
-    try await withEmptyDatabase { connectionString in
-        var configuration = PostgresConfiguration(connectionString)
+    try await withTestDatabase { client in
+        var configuration = client.configuration
         configuration.maximumConnections = connections
         return try await withClient(configuration) { client in
-            try await migrate(client)
             let store = EventStore(client, logger: quiet)
             let value = try await body(store)
             await store.flush()
