@@ -74,7 +74,7 @@ enum Statements {
     static let readStream: PostgresStatement = """
         SELECT id, event_id, event_type, aggregate_type, aggregate_id, version,
                event_data, metadata, occurred_at, created_at, payload, content_type
-        FROM millrace.read_stream($1, $2, $3, $4, $5)
+        FROM millrace.read_stream($1, $2, $3, $4, $5, $6)
         """
     static let rebuild: PostgresStatement = "SELECT millrace.rebuild_aggregate($1, $2, $3, $4)"
     static let epoch: PostgresStatement = "SELECT epoch FROM millrace.store_info()"
