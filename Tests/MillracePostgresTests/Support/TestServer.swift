@@ -4,7 +4,7 @@ import MillracePostgres
 import MillraceTesting
 
 func testConnectionString() async throws -> String {
-    try await TestServer.shared().postgres.connectionString
+    try await TestServer.shared().postgres.urlWithPassword
 }
 
 func testConfiguration(_ change: (inout PostgresConfiguration) -> Void = { _ in }) async throws -> PostgresConfiguration
