@@ -165,6 +165,22 @@ import Testing
         }
     }
 
+    @Test func aRefusedBeginLetsNothingRunOutsideOfIt() async throws {
+        try await withTestConnection { connection in
+            try await connection.script("CREATE TEMP TABLE t (id int PRIMARY KEY)")
+            try await connection.query("BEGIN")
+            _ = try await postgresError { try await connection.query("SELECT 1/0") }
+            let error = try await postgresError {
+                try await connection.withTransaction { transaction in
+                    _ = try? await transaction.query("ROLLBACK")
+                    try await insert(1, transaction)
+                }
+            }
+            #expect(error.sqlState == .inFailedTransaction)
+            #expect(try await connection.query("SELECT count(*) FROM t").single().decode(Int.self, at: 0) == 0)
+        }
+    }
+
     @Test func aRefusedCommitIsTheServersError() async throws {
         try await withClient {
             $0.maximumConnections = 1
