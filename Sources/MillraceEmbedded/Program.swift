@@ -37,6 +37,33 @@ struct Program: Sendable {
         environment: [String: String],
         input: [UInt8] = []
     ) async throws -> Outcome {
+        try await run(arguments, as: account, environment: environment, input: .array(input))
+    }
+
+    /// The same, with a lock to hold through its standard input, should it outlive this process.
+    func run(
+        _ arguments: [String],
+        as account: ServerAccount?,
+        environment: [String: String],
+        holding lock: FileLock
+    ) async throws -> Outcome {
+        lock.bequeath()
+        defer { withExtendedLifetime(lock) {} }
+        let input = FileDescriptor(rawValue: lock.descriptor)
+        return try await run(
+            arguments,
+            as: account,
+            environment: environment,
+            input: .fileDescriptor(input, closeAfterSpawningProcess: false)
+        )
+    }
+
+    private func run<Input: InputProtocol>(
+        _ arguments: [String],
+        as account: ServerAccount?,
+        environment: [String: String],
+        input: Input
+    ) async throws -> Outcome {
         let command = try command(arguments, as: account)
         let result = try await Subprocess.run(
             .path(FilePath(command.path)),
@@ -44,7 +71,7 @@ struct Program: Sendable {
             environment: .custom(Self.keys(environment)),
             workingDirectory: "/",
             platformOptions: Self.options(for: account),
-            input: .array(input),
+            input: input,
             output: .string(limit: Self.outputLimit),
             error: .string(limit: Self.outputLimit)
         )
