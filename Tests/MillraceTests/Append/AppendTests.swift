@@ -49,7 +49,10 @@ struct AppendTests {
             #expect(stored.stream == stream)
             #expect(result.events.map(\.position) == [stored.position])
             #expect(result.events.map(\.id) == [stored.id])
-            #expect(abs(stored.createdAt.timeIntervalSince(stored.occurredAt)) < 0.001, "it happened when it was stored")
+            #expect(
+                abs(stored.createdAt.timeIntervalSince(stored.occurredAt)) < 0.001,
+                "it happened when it was stored"
+            )
         }
     }
 
@@ -84,7 +87,10 @@ struct AppendTests {
 
     @Test func namesMayBeAnyTextUpToTheirLimit() async throws {
         try await withStore { store in
-            let odd = ["'; DROP SCHEMA millrace; --", #"{"a"},\"\\,NULL"#, " ", "NULL", "ß/🧵", String(repeating: "界", count: 255)]
+            let odd = [
+                "'; DROP SCHEMA millrace; --", #"{"a"},\"\\,NULL"#, " ", "NULL", "ß/🧵",
+                String(repeating: "界", count: 255),
+            ]
             for name in odd {
                 let stream = StreamID(name, name)
                 try await store.append([NewEvent(type: name, data: .emptyObject)], to: stream, expecting: .noStream)
@@ -147,7 +153,8 @@ struct AppendTests {
     @Test func inATransactionItIsStoredWithEverythingElseOrNotAtAll() async throws {
         try await withStore { store in
             try await store.client.script("CREATE TABLE public.orders (id int NOT NULL)")
-            let counts: PostgresStatement = "SELECT (SELECT count(*) FROM public.orders), (SELECT count(*) FROM millrace.events)"
+            let counts: PostgresStatement =
+                "SELECT (SELECT count(*) FROM public.orders), (SELECT count(*) FROM millrace.events)"
             func counted() async throws -> [Int64] {
                 let row = try await store.client.query(counts)[0]
                 return [try row.decode(Int64.self, at: 0), try row.decode(Int64.self, at: 1)]
@@ -165,8 +172,18 @@ struct AppendTests {
 
             let version = try await store.withTransaction { transaction in
                 try await transaction.query("INSERT INTO public.orders (id) VALUES (1)")
-                try await store.append([Self.event()], to: StreamID("order", "1"), expecting: .noStream, in: transaction)
-                let second = try await store.append([Self.event()], to: StreamID("order", "1"), expecting: .exactly(1), in: transaction)
+                try await store.append(
+                    [Self.event()],
+                    to: StreamID("order", "1"),
+                    expecting: .noStream,
+                    in: transaction
+                )
+                let second = try await store.append(
+                    [Self.event()],
+                    to: StreamID("order", "1"),
+                    expecting: .exactly(1),
+                    in: transaction
+                )
                 return second.version(of: StreamID("order", "1"))
             }
             #expect(version == 2, "the version that a rolled-back transaction took is given again")
@@ -180,7 +197,12 @@ struct AppendTests {
             try await store.withTransaction { transaction in
                 try await store.append([Self.event()], to: StreamID("a", "1"), in: transaction)
                 await #expect(throws: EventStoreError.self) {
-                    try await store.append([Self.event()], to: StreamID("a", "1"), expecting: .noStream, in: transaction)
+                    try await store.append(
+                        [Self.event()],
+                        to: StreamID("a", "1"),
+                        expecting: .noStream,
+                        in: transaction
+                    )
                 }
                 try await store.append([Self.event()], to: StreamID("a", "1"), expecting: .exactly(1), in: transaction)
             }

@@ -48,7 +48,9 @@ struct RealDataTests {
             #expect(number == events)
             #expect(typesSeen.count == types)
             if let streams { #expect(versions.count == streams) }
-            print("RealData: \(number) events of \(typesSeen.count) types in \(versions.count) streams of \(file) are equal")
+            print(
+                "RealData: \(number) events of \(typesSeen.count) types in \(versions.count) streams of \(file) are equal"
+            )
         }
     }
 }
@@ -64,10 +66,10 @@ enum RealData {
     }
 
     private struct Head: Decodable {
-        let event_type: String
-        let aggregate_type: String
-        let aggregate_id: String
-        let occurred_at: String?
+        let eventType: String
+        let aggregateType: String
+        let aggregateId: String
+        let occurredAt: String?
     }
 
     /// MILLRACE_TEST_DATA, else the folder beside the package.
@@ -94,11 +96,13 @@ enum RealData {
         guard let name = text.firstRange(of: Data(#""event_data":"#.utf8)) else {
             throw UnexpectedOutcome(what: String(decoding: text.prefix(100), as: UTF8.self))
         }
-        let head = try JSONDecoder().decode(Head.self, from: text[..<name.lowerBound].dropLast() + Data("}".utf8))
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let head = try decoder.decode(Head.self, from: text[..<name.lowerBound].dropLast() + Data("}".utf8))
         return Line(
-            type: head.event_type,
-            stream: StreamID(head.aggregate_type, head.aggregate_id),
-            occurredAt: head.occurred_at.flatMap { Date(rfc3339: $0) },
+            type: head.eventType,
+            stream: StreamID(head.aggregateType, head.aggregateId),
+            occurredAt: head.occurredAt.flatMap { Date(rfc3339: $0) },
             data: Array(text[name.upperBound...].dropLast())
         )
     }

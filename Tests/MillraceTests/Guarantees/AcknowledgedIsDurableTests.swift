@@ -102,7 +102,10 @@ struct AcknowledgedIsDurableTests {
         let found = Dictionary(grouping: try await LogAudit(of: store.client).log, by: \.id)
         for request in result.acknowledged {
             for entry in request.entries {
-                #expect(found[entry.event.id]?.count == 1, "acknowledged, and there \(found[entry.event.id]?.count ?? 0) times")
+                #expect(
+                    found[entry.event.id]?.count == 1,
+                    "acknowledged, and there \(found[entry.event.id]?.count ?? 0) times"
+                )
             }
         }
         var stored = 0

@@ -31,7 +31,7 @@ struct BadEventTests {
     private static let long = String(repeating: "n", count: 256)
     private static let deep = String(repeating: "[", count: 20_000) + String(repeating: "]", count: 20_000)
     /// Not compressible, because the limit is on what the server holds.
-    private static let big = #"{"noise":"\#((0..<70_000).map { _ in String(UInt64.random(in: .min ... .max), radix: 16) }.joined())"}"#
+    private static let big = JSON.noise(atLeast: 1 << 20)
 
     static let mistakes: [Mistake] = [
         Mistake(
@@ -49,7 +49,11 @@ struct BadEventTests {
         Mistake(name: "a lone surrogate", data: JSON(#"{"a":"\ud800"}"#), says: ["event_data", "surrogate"]),
         Mistake(name: "20,000 levels of nesting", data: JSON(deep), says: ["event_data", "stack depth limit"]),
         Mistake(name: "bytes that are not UTF-8", data: JSON(utf8: [0x22, 0xFF, 0x22]), says: ["event_data", "UTF8"]),
-        Mistake(name: "malformed metadata", metadata: JSON("{"), says: ["metadata", "invalid input syntax for type json"]),
+        Mistake(
+            name: "malformed metadata",
+            metadata: JSON("{"),
+            says: ["metadata", "invalid input syntax for type json"]
+        ),
         Mistake(name: "metadata that is no object", metadata: JSON("[1]"), says: ["metadata", "array"]),
         Mistake(name: "an empty event type", type: "", says: ["event_type", "empty"]),
         Mistake(name: "an over-long event type", type: long, says: ["event_type", "256 characters", "1 to 255"]),
@@ -60,13 +64,20 @@ struct BadEventTests {
             says: ["aggregate_type", "256 characters"]
         ),
         Mistake(name: "an empty aggregate id", stream: StreamID("bad", ""), says: ["aggregate_id", "empty"]),
-        Mistake(name: "an over-long aggregate id", stream: StreamID("bad", long), says: ["aggregate_id", "256 characters"]),
+        Mistake(
+            name: "an over-long aggregate id",
+            stream: StreamID("bad", long),
+            says: ["aggregate_id", "256 characters"]
+        ),
         Mistake(name: "a NUL in a name", type: "a\0b", says: ["UTF8", "0x00"]),
-        Mistake(name: "an oversized event", data: JSON(big), says: ["event_data", "the limit is 1048576"]),
+        Mistake(name: "an oversized event", data: big, says: ["event_data", "the limit is 1048576"]),
         Mistake(
             name: "an oversized payload",
             data: .null,
-            payload: OpaquePayload(bytes: Array(repeating: 7, count: 1_048_577), contentType: "application/octet-stream"),
+            payload: OpaquePayload(
+                bytes: Array(repeating: 7, count: 1_048_577),
+                contentType: "application/octet-stream"
+            ),
             says: ["payload", "the limit is 1048576"]
         ),
         Mistake(
@@ -76,7 +87,11 @@ struct BadEventTests {
             says: ["content_type", "empty"]
         ),
         Mistake(name: "a time that is none", occurredAt: Date(timeIntervalSince1970: .infinity), says: ["occurred_at"]),
-        Mistake(name: "a time that is not even a number", occurredAt: Date(timeIntervalSince1970: .nan), says: ["occurred_at"]),
+        Mistake(
+            name: "a time that is not even a number",
+            occurredAt: Date(timeIntervalSince1970: .nan),
+            says: ["occurred_at"]
+        ),
         Mistake(name: "version 0 as the expected one", expected: .exactly(0), says: ["version 0", "out of range"]),
         Mistake(name: "a negative expected version", expected: .exactly(-3), says: ["version -3", "out of range"]),
         Mistake(name: "an expected version beyond all", expected: .exactly(Int.max), says: ["out of range"]),
@@ -144,13 +159,25 @@ struct BadEventTests {
     @Test func canBeContainedInASavepoint() async throws {
         try await withStore(connections: 1) { store in
             try await store.withTransaction { transaction in
-                try await store.append([NewEvent(type: "one", data: .emptyObject)], to: StreamID("good", "1"), in: transaction)
+                try await store.append(
+                    [NewEvent(type: "one", data: .emptyObject)],
+                    to: StreamID("good", "1"),
+                    in: transaction
+                )
                 try await Self.expectRefusal(saying: ["invalid input syntax for type json"]) {
                     try await transaction.withSavepoint { inner in
-                        try await store.append([NewEvent(type: "t", data: JSON("{"))], to: StreamID("good", "1"), in: inner)
+                        try await store.append(
+                            [NewEvent(type: "t", data: JSON("{"))],
+                            to: StreamID("good", "1"),
+                            in: inner
+                        )
                     }
                 }
-                try await store.append([NewEvent(type: "two", data: .emptyObject)], to: StreamID("good", "1"), in: transaction)
+                try await store.append(
+                    [NewEvent(type: "two", data: .emptyObject)],
+                    to: StreamID("good", "1"),
+                    in: transaction
+                )
             }
             #expect(try await LogAudit(of: store.client).log.map(\.type) == ["one", "two"])
         }

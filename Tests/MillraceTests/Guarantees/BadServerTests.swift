@@ -4,8 +4,8 @@ import MillraceEmbedded
 import MillracePostgres
 import Testing
 
-/// A server that cannot serve says so in one sentence: the wrong password, the wrong database, the wrong version, a disk
-/// that is full. Nothing is stored, nothing crashes, and what can recover does.
+/// A server that cannot serve says so in one sentence: the wrong password, the wrong database, the wrong version, a
+/// disk that is full. Nothing is stored, nothing crashes, and what can recover does.
 @Suite(.serialized, .timeLimit(.minutes(3)))
 struct BadServerTests {
     @Test func withAnotherPassword() async throws {
@@ -85,19 +85,25 @@ struct BadServerTests {
             let stream = StreamID("disk", "1")
             try disk.reserveRoom()
             // More than fits, so that the loop ends by the disk and not by its limit.
-            let noise = JSON(#"{"noise":"\#((0..<30_000).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined())"}"#)
+            let noise = JSON.noise(atLeast: 180_000)
             var acknowledged = 0
             var refusal: EventStoreError?
             while refusal == nil, acknowledged * noise.utf8.count < 2 * SmallDisk.size {
                 do {
-                    try await store.append([NewEvent(type: "big", data: noise)], to: stream, expecting: acknowledged == 0 ? .noStream : .exactly(acknowledged))
+                    try await store.append(
+                        [NewEvent(type: "big", data: noise)],
+                        to: stream,
+                        expecting: acknowledged == 0 ? .noStream : .exactly(acknowledged)
+                    )
                     acknowledged += 1
                 } catch let error as EventStoreError {
                     refusal = error
                 }
             }
             print("BadServer: \(acknowledged) events fit, then: \(refusal.map(String.init(describing:)) ?? "nothing")")
-            guard case .postgres(let error) = refusal else { throw UnexpectedOutcome(what: String(describing: refusal)) }
+            guard case .postgres(let error) = refusal else {
+                throw UnexpectedOutcome(what: String(describing: refusal))
+            }
             #expect(error.sqlState == .diskFull)
             #expect(acknowledged > 0)
 
@@ -110,7 +116,11 @@ struct BadServerTests {
             #expect(client.statistics.open == 1)
 
             try disk.giveRoom()
-            let result = try await store.append([NewEvent(type: "big", data: noise)], to: stream, expecting: .exactly(acknowledged))
+            let result = try await store.append(
+                [NewEvent(type: "big", data: noise)],
+                to: stream,
+                expecting: .exactly(acknowledged)
+            )
             #expect(result.version(of: stream) == acknowledged + 1)
         }
     }

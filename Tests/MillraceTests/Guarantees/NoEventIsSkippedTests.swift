@@ -62,7 +62,11 @@ struct NoEventIsSkippedTests {
             defer { subscription.cancel() }
 
             try await store.withTransaction { slow in
-                try await store.append([NewEvent(type: "slow", data: .emptyObject)], to: StreamID("race", "a"), in: slow)
+                try await store.append(
+                    [NewEvent(type: "slow", data: .emptyObject)],
+                    to: StreamID("race", "a"),
+                    in: slow
+                )
                 try await store.append([NewEvent(type: "fast", data: .emptyObject)], to: StreamID("race", "b"))
                 try await Self.readOnceCarelessly(store.client, into: careless)
                 #expect(careless.all.map(\.type) == ["fast"])
@@ -87,7 +91,9 @@ struct NoEventIsSkippedTests {
         try await withStore { store in
             let publish = "SELECT millrace.publish_event('prepared', 'p', 'race', '{}')"
             try await store.client.withConnection { connection in
-                for sql in ["BEGIN", "SET LOCAL millrace.notify_on_publish = off", publish, "PREPARE TRANSACTION 'waits'"] {
+                for sql in [
+                    "BEGIN", "SET LOCAL millrace.notify_on_publish = off", publish, "PREPARE TRANSACTION 'waits'",
+                ] {
                     try await connection.query(PostgresStatement(sql, prepared: false))
                 }
             }
@@ -114,7 +120,11 @@ struct NoEventIsSkippedTests {
                         throw CancellationError()
                     }
                 }
-                try await store.append([NewEvent(type: "kept", data: .emptyObject)], to: StreamID("race", "s"), in: transaction)
+                try await store.append(
+                    [NewEvent(type: "kept", data: .emptyObject)],
+                    to: StreamID("race", "s"),
+                    in: transaction
+                )
                 try await store.append([NewEvent(type: "other", data: .emptyObject)], to: StreamID("race", "t"))
                 #expect(try await store.readPage(after: .start).events.isEmpty)
             }

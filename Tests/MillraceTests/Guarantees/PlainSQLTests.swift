@@ -36,7 +36,9 @@ struct PlainSQLTests {
             let position = try #require(lines.first { $0.hasPrefix("position ") }).dropFirst("position ".count)
             print("PlainSQL: \(lines.last ?? "")")
             #expect(
-                lines.contains { $0.hasPrefix("Asynchronous notification \"event_channel\" with payload \"\(position)\"") },
+                lines.contains {
+                    $0.hasPrefix("Asynchronous notification \"event_channel\" with payload \"\(position)\"")
+                },
                 "\(output)"
             )
         }
@@ -67,7 +69,7 @@ struct PlainSQLTests {
             """
             SELECT millrace.publish_event('order.created', '42', 'order', '{"total": 99, "state": "new"}');
             BEGIN;
-            SELECT millrace.publish_event('payment.completed', '42', 'order', '{"state": "paid"}', '{"correlation_id": "c"}');
+            SELECT millrace.publish_event('payment.completed', '42', 'order', '{"state": "paid"}', '{"by": "psql"}');
             SELECT millrace.publish_event('inventory.reserved', 'sku-1', 'item', '{"n": 1}');
             COMMIT;
             BEGIN;
@@ -119,7 +121,10 @@ struct PlainSQLTests {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<20 {
                 group.addTask {
-                    try await store.append([NewEvent(type: "more", data: .emptyObject)], to: StreamID("bounced", "m\(number)"))
+                    try await store.append(
+                        [NewEvent(type: "more", data: .emptyObject)],
+                        to: StreamID("bounced", "m\(number)")
+                    )
                 }
             }
             try await group.waitForAll()

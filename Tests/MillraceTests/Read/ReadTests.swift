@@ -61,7 +61,9 @@ struct ReadTests {
             #expect(try await Self.versions(store, through: 3, .backwards) == (3...count).reversed())
             // Exactly a page, and exactly two.
             #expect(try await Self.versions(store, through: StreamReader.pageSize).count == StreamReader.pageSize)
-            #expect(try await Self.versions(store, through: 2 * StreamReader.pageSize).count == 2 * StreamReader.pageSize)
+            #expect(
+                try await Self.versions(store, through: 2 * StreamReader.pageSize).count == 2 * StreamReader.pageSize
+            )
         }
     }
 

@@ -67,7 +67,10 @@ struct SubscriptionTests {
 
     @Test func goesOnAfterAPositionOrACheckpoint() async throws {
         try await withStore { store in
-            let result = try await store.append([Self.event("1"), Self.event("2"), Self.event("3")], to: StreamID("a", "1"))
+            let result = try await store.append(
+                [Self.event("1"), Self.event("2"), Self.event("3")],
+                to: StreamID("a", "1")
+            )
             let position = result.events[1].position
             let checkpoint = Checkpoint(epoch: try await store.epoch(), position: position)
             for start in [StartingPoint.after(position), .checkpoint(checkpoint)] {
@@ -189,7 +192,10 @@ struct SubscriptionTests {
 
     @Test func deliversToManyAtOnceWhatEachWants() async throws {
         try await withStore { store in
-            let filters = [EventFilter.all, .eventTypes("x"), .aggregateTypes("b"), EventFilter(eventTypes: ["y"], aggregateTypes: ["a"])]
+            let filters = [
+                EventFilter.all, .eventTypes("x"), .aggregateTypes("b"),
+                EventFilter(eventTypes: ["y"], aggregateTypes: ["a"]),
+            ]
             let readers = filters.map { LiveReader(store.subscribe(from: .start, matching: $0)) }
             for reader in readers { try await reader.hasCaughtUp() }
             try await store.append([Self.event("x"), Self.event("y")], to: StreamID("a", "1"))
@@ -228,7 +234,10 @@ struct SubscriptionTests {
 struct SubscriptionOverARestartTests {
     @Test func goesOnWhereItWas() async throws {
         try await CrashableServer.run { server in
-            try await withStores(PostgresConfiguration(server.connectionString), PostgresConfiguration(server.connectionString)) {
+            try await withStores(
+                PostgresConfiguration(server.connectionString),
+                PostgresConfiguration(server.connectionString)
+            ) {
                 store,
                 other in
                 let stream = StreamID("a", "1")

@@ -40,7 +40,9 @@ actor CrashableServer {
 
     /// kill -9 on the postmaster: no backend gets to finish anything but what it is in the middle of.
     func kill() async throws {
-        guard Foundation.kill(server.postgres.processID, SIGKILL) == 0 else { throw PosixFailure(call: "kill", code: errno) }
+        guard Foundation.kill(server.postgres.processID, SIGKILL) == 0 else {
+            throw PosixFailure(call: "kill", code: errno)
+        }
         // Waits for the end of every process of it; there is nothing left to shut down.
         try await server.postgres.stop(.immediate)
     }
@@ -48,7 +50,10 @@ actor CrashableServer {
     /// Starts the server again, which recovers from its log.
     func start() async throws {
         server = try await server.restart(.full)
-        precondition(server.postgres.connectionString == connectionString, "clients find a restarted server where it was")
+        precondition(
+            server.postgres.connectionString == connectionString,
+            "clients find a restarted server where it was"
+        )
     }
 
     /// An orderly restart, with all connections closed by the server.

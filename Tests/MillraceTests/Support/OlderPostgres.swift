@@ -13,8 +13,12 @@ enum OlderPostgres {
     static func run(_ body: (String) async throws -> Void) async throws {
         guard let programs else { throw UnexpectedOutcome(what: "no older PostgreSQL") }
         let account = try serverAccount()
-        let folder = FileManager.default.temporaryDirectory.appending(path: "millrace-old-\(UUID().uuidString.prefix(8))").path
-        guard try PrivateFile.makeFolder(folder, owner: account) else { throw UnexpectedOutcome(what: "\(folder) exists") }
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "millrace-old-\(UUID().uuidString.prefix(8))"
+        ).path
+        guard try PrivateFile.makeFolder(folder, owner: account) else {
+            throw UnexpectedOutcome(what: "\(folder) exists")
+        }
         defer { try? FileManager.default.removeItem(atPath: folder) }
 
         func call(_ name: String, _ arguments: String...) async throws {

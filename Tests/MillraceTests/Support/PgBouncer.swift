@@ -24,7 +24,9 @@ struct PgBouncer: Sendable {
         }
         let server = try await Server(connectionString)
         let folder = FileManager.default.temporaryDirectory.appending(path: "millrace-pgbouncer-\(UUID())").path
-        guard try PrivateFile.makeFolder(folder, owner: account) else { throw UnexpectedOutcome(what: "\(folder) exists") }
+        guard try PrivateFile.makeFolder(folder, owner: account) else {
+            throw UnexpectedOutcome(what: "\(folder) exists")
+        }
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try PrivateFile.write("\"\(server.user)\" \"\(server.password)\"\n", to: folder + "/users", owner: account)
         try PrivateFile.write(

@@ -21,7 +21,10 @@ struct Psql: Sendable {
 
     /// Without a user's settings, without decoration, and it ends at the first error.
     private var arguments: [String] {
-        ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--dbname=\(connectionString)"]
+        [
+            "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1",
+            "--dbname=\(connectionString)",
+        ]
     }
 
     /// The same for a shell.

@@ -146,7 +146,8 @@ extension PublisherLoad {
         )
     }
 
-    private func publish(to stream: StreamID, in session: any PostgresSession, _ dice: inout Dice) async throws -> UUID {
+    private func publish(to stream: StreamID, in session: any PostgresSession, _ dice: inout Dice) async throws -> UUID
+    {
         let rows = try await session.query(
             PublisherLoad.publishEvent,
             [

@@ -30,7 +30,9 @@ struct SmallDisk {
     }
 
     private static func mount() async throws -> SmallDisk {
-        let mountPoint = FileManager.default.temporaryDirectory.appending(path: "millrace-disk-\(UUID().uuidString.prefix(8))").path
+        let mountPoint = FileManager.default.temporaryDirectory.appending(
+            path: "millrace-disk-\(UUID().uuidString.prefix(8))"
+        ).path
         try FileManager.default.createDirectory(atPath: mountPoint, withIntermediateDirectories: false)
         try await call("mount", "-t", "tmpfs", "-o", "size=\(size),mode=0755", "tmpfs", mountPoint)
         let disk = SmallDisk(mountPoint: mountPoint, folder: mountPoint + "/tablespace")
