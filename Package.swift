@@ -13,8 +13,8 @@ let rules: [SwiftSetting] = [
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
-let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
 let package = Package(
@@ -58,7 +58,10 @@ let package = Package(
         ),
         .executableTarget(
             name: "MillraceCLI",
-            dependencies: ["Millrace", "MillraceEmbedded", argumentParser, histogram, lifecycle, logging],
+            dependencies: [
+                "Millrace", "MillraceEmbedded", "MillracePostgres", argumentParser, histogram, logging, unixSignals,
+            ],
+            resources: [.embedInCode("Demo/SQL")],
             swiftSettings: rules
         ),
         .target(

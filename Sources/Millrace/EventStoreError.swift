@@ -56,13 +56,13 @@ extension EventStoreError {
             return
         }
         switch server.sqlState {
-        case .millraceInvalidName, .millraceEventTooLarge, .millraceBatchTooLarge, .millraceArrayLengths,
+        case .millraceName, .millraceEventTooLarge, .millraceBatchTooLarge, .millraceArrayLengths, .millraceArgument,
             .invalidTextRepresentation, .untranslatableCharacter, .numericValueOutOfRange, .statementTooComplex,
             .characterNotInRepertoire, .datetimeFieldOverflow, .programLimitExceeded:
             self = .invalidEvent(server.message, hint: server.hint)
-        case .millracePartlyRepeated:
+        case .millraceIDTaken:
             self = .partlyRepeated
-        case .millraceIsolation, .millraceStandby, .millraceSequenceInvisible:
+        case .millraceIsolation, .millraceStandby, .millraceSequenceUnseen:
             self = .cannotReadLog(server.message, hint: server.hint)
         case .undefinedTable, .undefinedFunction, .invalidSchemaName:
             self = .notMigrated(server.message)

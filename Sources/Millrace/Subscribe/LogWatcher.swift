@@ -89,12 +89,7 @@ final class LogWatcher: Sendable {
     }
 
     private func listen() async {
-        do {
-            for try await _ in client.notifications(on: ["event_channel"]) { wakeAll() }
-        } catch {
-            // PgBouncer in transaction mode has no LISTEN: the poll goes on alone.
-            logger.debug("The log is watched by polling only", metadata: ["error": "\(error)"])
-        }
+        for await _ in client.notifications(on: ["event_channel"]) { wakeAll() }
     }
 
     private func poll() async {

@@ -70,7 +70,7 @@ public struct PageSubscription: AsyncSequence, Sendable {
         public mutating func next() async throws -> EventPage? {
             while true {
                 if isCaughtUp {
-                    guard await hints.next() != nil else {
+                    guard await hints.next(isolation: #isolation) != nil else {
                         try Task.checkCancellation()
                         return nil
                     }

@@ -1,0 +1,107 @@
+-- Appends requests, each all-or-nothing and independent of the others, in their order; one row out per request.
+--
+-- All stream rows of the call are locked in one fixed order before anything else is read. Then, as long as no request's
+-- fate can depend on another's (they share no stream that one has an expectation of, and repeat no event id), all are
+-- decided and stored by the same few statements. Otherwise they are stored one after the other, and each sees what the one
+-- before it did because it really comes later.
+--
+-- The planner settings: only nested loops over indexes do work in proportion to the batch. Without them a plan made while
+-- the tables were small or unanalysed would scan them, and stay cached.
+CREATE OR REPLACE FUNCTION millrace.append_events(
+    p_requests               int[],
+    p_event_types            text[],
+    p_aggregate_types        text[],
+    p_aggregate_ids          text[],
+    p_event_data             jsonb[],
+    p_metadata               jsonb[]       DEFAULT NULL,
+    p_event_ids              uuid[]        DEFAULT NULL,
+    p_occurred_at            timestamptz[] DEFAULT NULL,
+    p_payloads               bytea[]       DEFAULT NULL,
+    p_content_types          text[]        DEFAULT NULL,
+    p_expect_requests        int[]         DEFAULT NULL,
+    p_expect_aggregate_types text[]        DEFAULT NULL,
+    p_expect_aggregate_ids   text[]        DEFAULT NULL,
+    -- -1: the stream exists; 0: it does not; n: it is exactly at n.
+    p_expect_versions        int[]         DEFAULT NULL
+) RETURNS TABLE (request int, outcome text, positions bigint[], versions int[], event_ids uuid[], conflicts jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, millrace, pg_temp
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+DECLARE
+    v_types  text[] := p_aggregate_types || p_expect_aggregate_types;
+    v_ids    text[] := p_aggregate_ids || p_expect_aggregate_ids;
+    v_unborn bigint;
+    v_one    record;
+BEGIN
+    PERFORM millrace.check_batch(
+        p_requests, p_event_types, p_aggregate_types, p_aggregate_ids, p_event_data, p_metadata, p_event_ids,
+        p_occurred_at, p_payloads, p_content_types,
+        p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids, p_expect_versions
+    );
+    v_unborn := millrace.hold_streams(v_types, v_ids);
+
+    IF NOT millrace.requests_are_entangled(
+        p_requests, p_aggregate_types, p_aggregate_ids, p_event_ids,
+        p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids
+    ) THEN
+        RETURN QUERY
+        SELECT a.*
+        FROM millrace.append_disentangled(
+            p_requests, p_event_types, p_aggregate_types, p_aggregate_ids, p_event_data, p_metadata, p_event_ids,
+            p_occurred_at, p_payloads, p_content_types,
+            p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids, p_expect_versions
+        ) AS a;
+    ELSE
+        FOR v_one IN
+            SELECT e.*, x.types AS expect_types, x.ids AS expect_ids, x.versions AS expect_versions, x.requests AS expect_requests
+            FROM (
+                SELECT array_agg(n.request ORDER BY n.index) AS requests,
+                       array_agg(n.event_type ORDER BY n.index) AS event_types,
+                       array_agg(n.aggregate_type ORDER BY n.index) AS types,
+                       array_agg(n.aggregate_id ORDER BY n.index) AS ids,
+                       array_agg(n.event_data ORDER BY n.index) AS data,
+                       array_agg(n.metadata ORDER BY n.index) AS metadata,
+                       array_agg(n.event_id ORDER BY n.index) AS event_ids,
+                       array_agg(n.occurred_at ORDER BY n.index) AS occurred_at,
+                       array_agg(n.payload ORDER BY n.index) AS payloads,
+                       array_agg(n.content_type ORDER BY n.index) AS content_types,
+                       n.request AS request,
+                       min(n.index) AS first_index
+                FROM unnest(p_requests, p_event_types, p_aggregate_types, p_aggregate_ids, p_event_data, p_metadata,
+                            p_event_ids, p_occurred_at, p_payloads, p_content_types)
+                    WITH ORDINALITY AS n (request, event_type, aggregate_type, aggregate_id, event_data, metadata,
+                                          event_id, occurred_at, payload, content_type, index)
+                GROUP BY n.request
+            ) AS e
+            LEFT JOIN (
+                SELECT n.request, array_agg(n.request) AS requests, array_agg(n.aggregate_type) AS types,
+                       array_agg(n.aggregate_id) AS ids, array_agg(n.version) AS versions
+                FROM unnest(p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids, p_expect_versions)
+                    AS n (request, aggregate_type, aggregate_id, version)
+                GROUP BY n.request
+            ) AS x ON x.request = e.request
+            ORDER BY e.first_index
+        LOOP
+            RETURN QUERY
+            SELECT a.*
+            FROM millrace.append_disentangled(
+                v_one.requests, v_one.event_types, v_one.types, v_one.ids, v_one.data, v_one.metadata, v_one.event_ids,
+                v_one.occurred_at, v_one.payloads, v_one.content_types,
+                v_one.expect_requests, v_one.expect_types, v_one.expect_ids, v_one.expect_versions
+            ) AS a;
+        END LOOP;
+    END IF;
+
+    IF v_unborn > 0 THEN
+        PERFORM millrace.release_unborn_streams(v_types, v_ids);
+    END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION millrace.append_events(
+    int[], text[], text[], text[], jsonb[], jsonb[], uuid[], timestamptz[], bytea[], text[], int[], text[], text[], int[]
+) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.append_events(
+    int[], text[], text[], text[], jsonb[], jsonb[], uuid[], timestamptz[], bytea[], text[], int[], text[], text[], int[]
+) TO millrace_publisher, millrace_importer, millrace_admin;

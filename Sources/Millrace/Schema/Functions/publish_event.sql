@@ -1,0 +1,81 @@
+-- One event in one call, for any SQL client: inside the caller's own transaction it is the transactional outbox.
+--
+-- Rings the doorbell inside the transaction, so that a psql session can LISTEN event_channel; the payload is the position.
+-- That serialises commits, forbids PREPARE TRANSACTION, and fails when the notification queue is full; the setting
+-- millrace.notify_on_publish = off (for a database, a role or a transaction) turns it off.
+--
+-- An event id or an expected version asks for what append_events knows; the plain call stays as short as it can be: the
+-- stream's row first (it is the lock and the version), then the fence, then the event.
+CREATE OR REPLACE FUNCTION millrace.publish_event(
+    p_event_type       text,
+    p_aggregate_id     text,
+    p_aggregate_type   text,
+    p_event_data       jsonb,
+    p_metadata         jsonb       DEFAULT NULL,
+    p_event_id         uuid        DEFAULT NULL,
+    p_expected_version int         DEFAULT NULL,
+    p_occurred_at      timestamptz DEFAULT NULL
+) RETURNS uuid
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
+AS $$
+DECLARE
+    v_event_id  uuid := uuidv7();
+    v_version   int;
+    v_seen_at   timestamptz := clock_timestamp();
+    v_stored_at timestamptz;
+    v_max_bytes int;
+    v_position  bigint;
+BEGIN
+    IF p_event_id IS NOT NULL OR p_expected_version IS NOT NULL THEN
+        RETURN millrace.publish_checked(
+            p_event_type, p_aggregate_id, p_aggregate_type, p_event_data, p_metadata,
+            p_event_id, p_expected_version, p_occurred_at
+        );
+    END IF;
+
+    IF (char_length(p_aggregate_type) BETWEEN 1 AND 255 AND char_length(p_aggregate_id) BETWEEN 1 AND 255
+        AND char_length(p_event_type) BETWEEN 1 AND 255 AND p_event_data IS NOT NULL
+        AND coalesce(jsonb_typeof(p_metadata), 'object') = 'object'
+        AND coalesce(isfinite(p_occurred_at), true)) IS NOT TRUE THEN
+        PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata,
+                                      p_occurred_at, NULL, NULL, 2147483647, NULL);
+    END IF;
+
+    INSERT INTO millrace.streams AS s (aggregate_type, aggregate_id, version, first_event_at, last_event_at)
+    VALUES (p_aggregate_type, p_aggregate_id, 1, v_seen_at, v_seen_at)
+    ON CONFLICT ON CONSTRAINT streams_pkey DO UPDATE
+        SET version = s.version + 1,
+            first_event_at = least(s.first_event_at, v_seen_at),
+            last_event_at = greatest(s.last_event_at, v_seen_at)
+    RETURNING s.version INTO v_version;
+
+    PERFORM millrace.fence();
+    SELECT greatest(v_seen_at, t.open_since), t.max_event_bytes INTO STRICT v_stored_at, v_max_bytes
+    FROM millrace.store AS t;
+
+    -- As array elements, because a value that comes straight from a table may still be compressed.
+    IF pg_column_size(ARRAY[p_event_data, p_metadata]) > v_max_bytes THEN
+        PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata,
+                                      p_occurred_at, NULL, NULL, v_max_bytes, NULL);
+    END IF;
+    IF v_stored_at > v_seen_at THEN
+        UPDATE millrace.streams AS s
+        SET last_event_at = greatest(s.last_event_at, v_stored_at)
+        WHERE s.aggregate_type = p_aggregate_type AND s.aggregate_id = p_aggregate_id;
+    END IF;
+
+    INSERT INTO millrace.events (
+        id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at
+    ) VALUES (
+        nextval('millrace.events_id_seq'), v_event_id, p_event_type, p_aggregate_type, p_aggregate_id, v_version,
+        p_event_data, p_metadata, coalesce(p_occurred_at, v_stored_at), v_stored_at
+    ) RETURNING id INTO v_position;
+
+    PERFORM millrace.ring(v_position);
+    RETURN v_event_id;
+END
+$$;
+
+REVOKE ALL ON FUNCTION millrace.publish_event(text, text, text, jsonb, jsonb, uuid, int, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.publish_event(text, text, text, jsonb, jsonb, uuid, int, timestamptz)
+    TO millrace_publisher, millrace_importer, millrace_admin;

@@ -1,0 +1,69 @@
+-- A page of the log for a reader that keeps a position: at least one row always, so that it learns how far was looked even
+-- where nothing matched (then one row whose id is NULL). scanned_to is the position of a committed event, matching or not,
+-- at or below the horizon: the only kind of position that may be kept.
+--
+-- The page is read as a stream: at most p_scan_limit events are looked at, fewer when p_limit of them matched. Only when
+-- they did not all fit the filter is the edge of what was looked at asked for, which rereads ids alone; what lies below
+-- the horizon does not change in between.
+CREATE OR REPLACE FUNCTION millrace.read_page(
+    p_after           bigint DEFAULT 0,
+    p_limit           int    DEFAULT 1000,
+    p_event_types     text[] DEFAULT NULL,
+    p_aggregate_types text[] DEFAULT NULL,
+    p_scan_limit      int    DEFAULT 10000
+) RETURNS TABLE (
+    scanned_to bigint, horizon bigint,
+    id bigint, event_id uuid, event_type text, aggregate_type text, aggregate_id text, version int,
+    event_data jsonb, metadata jsonb, occurred_at timestamptz, created_at timestamptz,
+    payload bytea, content_type text, previous_hash bytea, current_hash bytea
+)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, millrace, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+AS $$
+DECLARE
+    v_after      bigint := coalesce(p_after, 0);
+    v_limit      int := greatest(p_limit, 1);
+    v_scan_limit int := greatest(p_scan_limit, 1);
+    v_unfiltered boolean := p_event_types IS NULL AND p_aggregate_types IS NULL;
+    v_horizon    bigint;
+BEGIN
+    PERFORM millrace.check_isolation();
+    v_horizon := millrace.horizon();
+
+    RETURN QUERY
+    WITH page AS MATERIALIZED (
+        SELECT s.*
+        FROM (
+            SELECT e.*
+            FROM millrace.events AS e
+            WHERE e.id > v_after AND e.id <= v_horizon
+            ORDER BY e.id
+            LIMIT v_scan_limit
+        ) AS s
+        WHERE (p_event_types IS NULL OR s.event_type = ANY (p_event_types))
+          AND (p_aggregate_types IS NULL OR s.aggregate_type = ANY (p_aggregate_types))
+        LIMIT v_limit
+    ), edge AS (
+        SELECT CASE WHEN v_unfiltered OR (SELECT count(*) FROM page) >= v_limit
+            THEN (SELECT max(p.id) FROM page AS p)
+            ELSE (
+                SELECT max(s.id)
+                FROM (
+                    SELECT e.id
+                    FROM millrace.events AS e
+                    WHERE e.id > v_after AND e.id <= v_horizon
+                    ORDER BY e.id
+                    LIMIT v_scan_limit
+                ) AS s
+            )
+        END AS position
+    )
+    SELECT coalesce(edge.position, v_after), v_horizon, page.*
+    FROM edge LEFT JOIN page ON true
+    ORDER BY page.id;
+END
+$$;
+
+REVOKE ALL ON FUNCTION millrace.read_page(bigint, int, text[], text[], int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.read_page(bigint, int, text[], text[], int) TO millrace_consumer, millrace_admin;

@@ -1,0 +1,119 @@
+import ArgumentParser
+import Logging
+import Millrace
+import MillraceEmbedded
+import MillracePostgres
+import UnixSignals
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Which PostgreSQL a command works on.
+struct DatabaseOptions: ParsableArguments {
+    @Option(
+        name: .customLong("database-url"),
+        help: ArgumentHelp("A libpq connection string, a URI or keywords.", valueName: "url")
+    )
+    var url: String?
+
+    @Option(
+        name: .customLong("data-dir"),
+        help: ArgumentHelp(
+            "The folder of Millrace's own PostgreSQL, used where no other is named.",
+            valueName: "folder"
+        )
+    )
+    var dataDirectory = ".millrace"
+
+    /// Those of libpq's variables that say which server or database is meant.
+    private static let serverVariables = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"]
+
+    enum Choice {
+        case external(String)
+        case embedded(EmbeddedConfiguration)
+    }
+
+    var choice: Choice {
+        let environment = ProcessInfo.processInfo.environment
+        if let url { return .external(url) }
+        if let url = environment["DATABASE_URL"], !url.isEmpty { return .external(url) }
+        let isNamed = DatabaseOptions.serverVariables.contains { !(environment[$0] ?? "").isEmpty }
+        return isNamed ? .external("") : .embedded(EmbeddedConfiguration(dataDirectory: dataDirectory))
+    }
+
+    /// Runs `body` with a client for the chosen database and puts everything away afterwards, also after Ctrl-C:
+    /// `body` is then cancelled.
+    func withClient<Value: Sendable>(
+        connections: Int = 4,
+        _ body: @escaping @Sendable (PostgresClient) async throws -> Value
+    ) async throws -> Value {
+        try await Interruption.watching {
+            switch choice {
+            case .external(let connectionString):
+                return try await DatabaseOptions.withClient(connectionString, connections: connections, body)
+            case .embedded(let configuration):
+                let server = try await EmbeddedPostgres.use(configuration, logger: DatabaseOptions.logger)
+                return try await released(server) {
+                    try await DatabaseOptions.withClient(server.connectionString, connections: connections) { client in
+                        _ = try await Migrator(client: client).migrate()
+                        return try await body(client)
+                    }
+                }
+            }
+        }
+    }
+
+    /// As ``withClient(connections:_:)``, with the event store in it. Millrace's own PostgreSQL is migrated by
+    /// itself, any other only by `millrace migrate`.
+    func withStore<Value: Sendable>(
+        connections: Int = 4,
+        _ body: @escaping @Sendable (EventStore) async throws -> Value
+    ) async throws -> Value {
+        try await withClient(connections: connections) { client in
+            let store = EventStore(client, logger: DatabaseOptions.logger)
+            let value = try await body(store)
+            await store.flush()
+            return value
+        }
+    }
+
+    static func withClient<Value>(
+        _ connectionString: String,
+        connections: Int,
+        _ body: (PostgresClient) async throws -> Value
+    ) async throws -> Value {
+        var configuration = PostgresConfiguration(connectionString)
+        configuration.maximumConnections = connections
+        let client = PostgresClient(configuration, logger: logger)
+        do {
+            let value = try await body(client)
+            await client.close()
+            return value
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+
+    private func released<Value>(_ server: EmbeddedPostgres, _ body: () async throws -> Value) async throws -> Value {
+        do {
+            let value = try await body()
+            await server.release()
+            return value
+        } catch {
+            await server.release()
+            throw error
+        }
+    }
+
+    /// Commands talk to people through their output; the log is for what needs a look, on standard error.
+    static let logger: Logger = {
+        var logger = Logger(label: "millrace") { StreamLogHandler.standardError(label: $0) }
+        let level = ProcessInfo.processInfo.environment["MILLRACE_LOG_LEVEL"].flatMap(Logger.Level.init(rawValue:))
+        logger.logLevel = level ?? .warning
+        return logger
+    }()
+}

@@ -1,0 +1,126 @@
+import ArgumentParser
+import Millrace
+import MillracePostgres
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+struct Demo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run an order system for a while and check what came of it.",
+        discussion: """
+            Producers publish the events of many orders at once; three consumers (billing, shipping, a live projection \
+            of revenue) handle every one of them. The summary compares what was published with what the tables hold.
+            """
+    )
+
+    /// How long the consumers may take for what is left when the producers have finished.
+    static let drainLimit = Duration.seconds(60)
+
+    @OptionGroup var database: DatabaseOptions
+
+    @Option(help: "Orders to place, of three to five events each.")
+    var orders = 3000
+
+    @Option(help: "Stop after this many seconds, however many orders were placed.")
+    var seconds: Int?
+
+    @Option(help: "Orders that are placed at once.")
+    var producers = 16
+
+    @Flag(help: "Place orders until Ctrl-C.")
+    var forever = false
+
+    func validate() throws {
+        guard orders >= 1, producers >= 1, producers <= 256, seconds ?? 1 >= 1 else {
+            throw ValidationError("--orders and --seconds are at least 1, --producers is 1 to 256.")
+        }
+    }
+
+    func run() async throws {
+        let connections = min(producers, 16) + OrderConsumer.allCases.count + 2
+        try await database.withStore(connections: connections) { [self] store in
+            let progress = DemoProgress()
+            // Ctrl-C stops the producers only; the consumers finish, and the summary is told.
+            let work = Task { try await run(store, progress) }
+            try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                progress.stop()
+            }
+        }
+    }
+
+    private func run(_ store: EventStore, _ progress: DemoProgress) async throws {
+        let run = String(UUID().uuidString.lowercased().prefix(8))
+        try await store.client.script(DemoSQL.schema)
+        let start = try await store.lastPosition()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var subscriptions: [PageSubscription] = []
+            for consumer in OrderConsumer.allCases {
+                let pages = try await consumer.subscription(to: store, run: run, from: start)
+                subscriptions.append(pages)
+                group.addTask { try await consumer.handle(pages, of: store, run: run, progress: progress) }
+            }
+            group.addTask { [subscriptions] in try await conduct(subscriptions, progress) }
+            group.addTask { try await produce(store, run, progress) }
+            try await group.waitForAll()
+        }
+        let published = progress.snapshot.published
+        let summary = try await DemoSummary(of: run, after: start, published: published, client: store.client)
+        try report(summary)
+    }
+
+    /// Shows the run while it goes, and ends the consumers when they have handled everything.
+    private func conduct(_ subscriptions: [PageSubscription], _ progress: DemoProgress) async throws {
+        var display = DemoDisplay(progress: progress)
+        let deadline = seconds.map { ContinuousClock.now + .seconds($0) }
+        while !progress.hasFinishedPublishing {
+            try await Task.sleep(for: display.beat)
+            display.show()
+            if let deadline, ContinuousClock.now >= deadline { progress.stop() }
+        }
+        let drained = ContinuousClock.now + Demo.drainLimit
+        while !progress.snapshot.isDrained && ContinuousClock.now < drained {
+            try await Task.sleep(for: DemoDisplay.redraw)
+            if display.terminal.isInteractive { display.show() }
+        }
+        display.show()
+        for subscription in subscriptions { subscription.stop() }
+    }
+
+    private func produce(_ store: EventStore, _ run: String, _ progress: DemoProgress) async throws {
+        let producer = OrderProducer(store: store, run: run, progress: progress)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var number = 0
+            for _ in 0..<producers where forever || number < orders {
+                number += 1
+                group.addTask { [number] in try await producer.placeOrder(number: number) }
+            }
+            while try await group.next() != nil {
+                guard !progress.isStopping && (forever || number < orders) else { continue }
+                number += 1
+                group.addTask { [number] in try await producer.placeOrder(number: number) }
+            }
+        }
+        progress.finishPublishing()
+    }
+
+    private func report(_ summary: DemoSummary) throws {
+        let terminal = Terminal.output
+        terminal.write("\n")
+        let width = summary.checks.map(\.claim.count).max() ?? 0
+        for check in summary.checks {
+            let mark = check.holds ? terminal.styled("ok", .bold, .green) : terminal.styled("WRONG", .bold, .red)
+            let padding = String(repeating: " ", count: width - check.claim.count)
+            terminal.write("  \(check.claim)\(padding)  \(mark)  \(check.detail)\n")
+        }
+        terminal.write("\n")
+        guard summary.allHold else {
+            throw Failure(.failed, "the tables do not agree with what was published; see WRONG above")
+        }
+    }
+}

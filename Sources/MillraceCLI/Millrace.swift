@@ -1,0 +1,34 @@
+import ArgumentParser
+
+@main
+struct Millrace: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "millrace",
+        abstract: "An event store and event-driven runtime on PostgreSQL 18.",
+        discussion: """
+            Which PostgreSQL: --database-url, else DATABASE_URL, else the PG* variables, else one of its own that is \
+            kept in --data-dir (default .millrace) and started when it is needed.
+
+            Exit codes: \(ExitStatus.allCases.map { "\($0.rawValue) \($0.meaning)" }.joined(separator: "; ")).
+            """,
+        version: "0.1.0",
+        groupedSubcommands: [
+            CommandGroup(name: "RUN", subcommands: [Up.self, Demo.self, Migrate.self]),
+            CommandGroup(name: "EVENTS", subcommands: [Publish.self, Read.self, Tail.self, Rebuild.self]),
+        ]
+    )
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard let failure = Failure(error) else { exit(withError: error) }
+            failure.report()
+        }
+    }
+}

@@ -1,0 +1,89 @@
+import Millrace
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// One event as one line, for people or for programs.
+struct EventLine {
+    let event: RecordedEvent
+
+    /// Cut to the terminal's width; whole where the output is no terminal.
+    func text(for terminal: Terminal) -> String {
+        let time = event.occurredAt.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        let head = "\(event.position)  \(time)  \(event.type)  \(event.stream) v\(event.version)  "
+        let content = event.payload.map { "<\($0.bytes.count) bytes of \($0.contentType)>" } ?? event.data.text
+        let room = terminal.width.map { max(0, $0 - head.count) } ?? .max
+        let shown = content.count > room ? content.prefix(max(0, room - 1)) + "…" : content[...]
+        return terminal.styled("\(event.position)  \(time)  ", .dim)
+            + terminal.styled(event.type, .cyan) + "  "
+            + terminal.styled("\(event.stream)", .bold) + terminal.styled(" v\(event.version)  ", .dim)
+            + shown + "\n"
+    }
+
+    /// The columns of the table `events` under their own names: `millrace import` reads it back.
+    func json() throws -> String {
+        var object = JSONLine()
+        object.add("id", number: event.position.rawValue)
+        object.add("event_id", string: event.id.uuidString.lowercased())
+        object.add("event_type", string: event.type)
+        object.add("aggregate_type", string: event.stream.aggregateType)
+        object.add("aggregate_id", string: event.stream.aggregateID)
+        object.add("version", number: Int64(event.version))
+        object.add("event_data", json: event.data)
+        object.add("metadata", json: event.metadata ?? .null)
+        object.add("occurred_at", string: EventLine.precise(event.occurredAt))
+        object.add("created_at", string: EventLine.precise(event.createdAt))
+        if let payload = event.payload {
+            object.add("content_type", string: payload.contentType)
+            object.add("payload", string: Data(payload.bytes).base64EncodedString())
+        }
+        return object.line
+    }
+
+    /// RFC 3339 in UTC with the microseconds that PostgreSQL keeps.
+    static func precise(_ date: Date) -> String {
+        let microseconds = Int64((date.timeIntervalSince1970 * 1_000_000).rounded())
+        let seconds = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        let (whole, fraction) =
+            seconds.remainder < 0
+            ? (seconds.quotient - 1, seconds.remainder + 1_000_000) : (seconds.quotient, seconds.remainder)
+        let text = Date(timeIntervalSince1970: Double(whole)).formatted(Date.ISO8601FormatStyle())
+        let digits = String(fraction)
+        return text.dropLast() + "." + String(repeating: "0", count: 6 - digits.count) + digits + "Z"
+    }
+}
+
+/// A JSON object on one line, built from parts that may be JSON already.
+struct JSONLine {
+    private var members: [String] = []
+
+    mutating func add(_ name: String, json: JSON) { members.append("\(JSONLine.quoted(name)):\(json.text)") }
+    mutating func add(_ name: String, string: String) {
+        members.append("\(JSONLine.quoted(name)):\(JSONLine.quoted(string))")
+    }
+    mutating func add(_ name: String, number: Int64) { members.append("\(JSONLine.quoted(name)):\(number)") }
+    mutating func add(_ name: String, bool: Bool) { members.append("\(JSONLine.quoted(name)):\(bool)") }
+
+    var line: String { "{\(members.joined(separator: ","))}\n" }
+
+    private static func quoted(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}

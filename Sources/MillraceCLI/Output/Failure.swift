@@ -1,0 +1,89 @@
+import Millrace
+import MillraceEmbedded
+import MillracePostgres
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The exit codes a script can rely on. 64 is what the argument parser itself uses.
+enum ExitStatus: Int32, CaseIterable {
+    case done = 0
+    case failed = 1
+    case conflict = 3
+    case outcomeUnknown = 4
+    case usage = 64
+    case badInput = 65
+    case unreachable = 69
+    case interrupted = 130
+
+    var meaning: String {
+        switch self {
+        case .done: "done"
+        case .failed: "failed"
+        case .conflict: "a stream was not at the expected version"
+        case .outcomeUnknown: "stored or not, repeat with the same ids"
+        case .usage: "wrong usage"
+        case .badInput: "the input was refused"
+        case .unreachable: "no PostgreSQL could be reached"
+        case .interrupted: "interrupted"
+        }
+    }
+}
+
+/// Why a command ended without having done what it was asked to: one sentence, and a code for scripts.
+struct Failure: Error, CustomStringConvertible {
+    let status: ExitStatus
+    let description: String
+
+    init(_ status: ExitStatus, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+
+    /// nil for an error that the argument parser reports better.
+    init?(_ error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as EventStoreError: self.init(error)
+        case let error as PostgresError: self.init(error)
+        case let error as EmbeddedPostgresError: self.init(.unreachable, "\(error)")
+        case let error as MigrationError: self.init(.failed, "\(error)")
+        case is CancellationError: self.init(.interrupted, "interrupted")
+        default: return nil
+        }
+    }
+
+    private init(_ error: EventStoreError) {
+        switch error {
+        case .postgres(let error): self.init(error)
+        case .versionConflict, .partlyRepeated: self.init(.conflict, "\(error)")
+        case .invalidEvent: self.init(.badInput, "\(error)")
+        case .outcomeUnknown: self.init(.outcomeUnknown, "\(error)")
+        case .cannotReadLog, .unknownEpoch, .notMigrated: self.init(.failed, "\(error)")
+        }
+    }
+
+    private init(_ error: PostgresError) {
+        switch error {
+        case .cannotConnect where error.sqlState == .invalidPassword:
+            self.init(.unreachable, "\(error); check the user and the password in the URL or in PGPASSWORD")
+        case .cannotConnect where error.sqlState == .invalidDatabase:
+            self.init(.unreachable, "\(error); create it with `createdb`, or name another one in the URL")
+        case .cannotConnect, .acquireTimedOut:
+            self.init(.unreachable, "\(error); check --database-url, DATABASE_URL or the PG* variables")
+        case .outcomeUnknown: self.init(.outcomeUnknown, "\(error)")
+        case .cancelled: self.init(.interrupted, "interrupted")
+        case .server, .connectionLost, .timedOut, .poolExhausted, .clientClosed, .decoding, .misuse:
+            self.init(.failed, "\(error)")
+        }
+    }
+
+    /// Says it on standard error and ends the process.
+    func report() -> Never {
+        if status != .interrupted { Terminal.error.write("millrace: \(description)\n") }
+        exit(status.rawValue)
+    }
+}

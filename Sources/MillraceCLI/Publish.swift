@@ -1,0 +1,84 @@
+import ArgumentParser
+import Millrace
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+struct Publish: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Store one event.",
+        discussion: """
+            Prints where it was stored. Repeating the command with the same --id stores nothing new and prints the \
+            same place, so a command whose outcome is unknown can simply be run again.
+
+            Example: millrace publish order.created order 42 '{"customer":"c-7","cents":1250}' --expect none
+            """
+    )
+
+    @OptionGroup var database: DatabaseOptions
+    @OptionGroup var output: OutputOptions
+
+    @Argument(help: "For instance order.created.")
+    var eventType: String
+
+    @Argument(help: "For instance order.")
+    var aggregateType: String
+
+    @Argument(help: "For instance 42.")
+    var aggregateID: String
+
+    @Argument(help: "The event's data as JSON; - reads it from standard input.")
+    var data = "{}"
+
+    @Option(help: "Metadata as a JSON object: correlation_id, causation_id, traceparent, keys of your own.")
+    var metadata: String?
+
+    @Option(help: "What the stream must be at: any, none, exists, or a version.")
+    var expect: ExpectedVersion = .any
+
+    @Option(help: "The event's id (a UUID), to make a retry safe across runs.")
+    var id: UUID?
+
+    @Option(name: .customLong("occurred-at"), help: "When it happened, RFC 3339; otherwise now.")
+    var occurredAt: Instant?
+
+    func run() async throws {
+        let text = data == "-" ? try StandardInput.text() : data
+        let event = NewEvent(
+            type: eventType,
+            data: JSON(text),
+            metadata: metadata.map { JSON($0) },
+            id: id ?? .version7(),
+            occurredAt: occurredAt?.date
+        )
+        let stream = StreamID(aggregateType, aggregateID)
+        let result = try await database.withStore { [expect] store in
+            try await store.append([event], to: stream, expecting: expect)
+        }
+        report(result)
+    }
+
+    private func report(_ result: AppendResult) {
+        for stored in result.events {
+            if output.json {
+                var line = JSONLine()
+                line.add("id", number: stored.position.rawValue)
+                line.add("event_id", string: stored.id.uuidString.lowercased())
+                line.add("aggregate_type", string: stored.stream.aggregateType)
+                line.add("aggregate_id", string: stored.stream.aggregateID)
+                line.add("version", number: Int64(stored.version))
+                line.add("repeated", bool: result.wasRepeated)
+                Terminal.output.write(line.line)
+            } else {
+                let verb = result.wasRepeated ? "Was stored already" : "Stored"
+                Terminal.output.write(
+                    "\(verb): \(stored.stream) version \(stored.version), position \(stored.position), "
+                        + "event \(stored.id.uuidString.lowercased())\n"
+                )
+            }
+        }
+    }
+}

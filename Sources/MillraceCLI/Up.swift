@@ -1,0 +1,80 @@
+import ArgumentParser
+import Logging
+import Millrace
+import MillraceEmbedded
+import MillracePostgres
+
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run Millrace's own PostgreSQL in the foreground, until Ctrl-C.",
+        discussion: """
+            Starts it in --data-dir, brings the schema up to date, and prints the URL any PostgreSQL driver connects \
+            with. The folder outlives the process; deleting it deletes the events.
+            """
+    )
+
+    @Option(
+        name: .customLong("data-dir"),
+        help: ArgumentHelp("The folder that holds everything.", valueName: "folder")
+    )
+    var dataDirectory = ".millrace"
+
+    @Option(help: "The port on 127.0.0.1; otherwise a free one, kept from start to start.")
+    var port: Int?
+
+    @Flag(help: "Listen on a Unix socket only.")
+    var socketOnly = false
+
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        if socketOnly && port != nil { throw ValidationError("--socket-only opens no port: leave --port out.") }
+    }
+
+    func run() async throws {
+        let began = ContinuousClock.now
+        var configuration = EmbeddedConfiguration(dataDirectory: dataDirectory)
+        configuration.listen = socketOnly ? .socketOnly : .loopback(port: port)
+        let server = try await EmbeddedPostgres.start(configuration, logger: DatabaseOptions.logger)
+        do {
+            try await Interruption.watching { [self] in
+                try await DatabaseOptions.withClient(server.connectionString, connections: 2) { client in
+                    _ = try await Migrator(client: client).migrate()
+                    announce(server, after: ContinuousClock.now - began)
+                    try await server.waitUntilExit()
+                }
+            }
+        } catch is CancellationError {
+            if !output.json { Terminal.error.write("\nStopping.\n") }
+            try await server.stop(.fast)
+            return
+        } catch {
+            try? await server.stop(.fast)
+            throw error
+        }
+    }
+
+    private func announce(_ server: EmbeddedPostgres, after duration: Duration) {
+        if output.json {
+            var line = JSONLine()
+            line.add("url", string: server.url)
+            line.add("process_id", number: Int64(server.processID))
+            line.add("ready_after_seconds", json: JSON(duration.seconds.fixed(3)))
+            Terminal.output.write(line.line)
+            return
+        }
+        Terminal.output.write(
+            """
+            \(Terminal.output.styled("Millrace is up", .bold, .green)) in \(dataDirectory), ready after \(duration.brief). Ctrl-C stops it.
+
+              \(server.url)
+
+            Try, in another terminal:
+              millrace tail
+              millrace publish order.created order 42 '{"cents": 1250}'
+              psql "\(server.url)" -c "SELECT * FROM millrace.read_all()"
+
+            """
+        )
+    }
+}
