@@ -49,11 +49,15 @@ let package = Package(
         .target(
             name: "Millrace",
             dependencies: ["MillracePostgres", logging],
+            resources: [
+                .embedInCode("Schema/Migrations"), .embedInCode("Schema/Functions"), .embedInCode("Schema/Queries"),
+            ],
             swiftSettings: rules
         ),
         .target(
             name: "MillraceEmbedded",
-            dependencies: ["MillracePostgres", logging, subprocess],
+            dependencies: [logging, subprocess],
+            resources: [.embedInCode("Scripts/fetch_postgres.py")],
             swiftSettings: rules
         ),
         .executableTarget(
@@ -67,6 +71,16 @@ let package = Package(
         .target(
             name: "MillraceTesting",
             dependencies: ["Millrace", "MillraceEmbedded"],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceTests",
+            dependencies: ["Millrace", "MillracePostgres", logging],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceEmbeddedTests",
+            dependencies: ["MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
     ],

@@ -49,8 +49,11 @@ BEGIN
                    ))::int AS version
             FROM unnest(p_requests, p_aggregate_types, p_aggregate_ids, p_event_ids)
                 WITH ORDINALITY AS n (request, aggregate_type, aggregate_id, event_id, index)
-            JOIN millrace.streams AS s
-                ON s.aggregate_type = n.aggregate_type AND s.aggregate_id = n.aggregate_id
+            CROSS JOIN LATERAL (
+                SELECT t.version FROM millrace.streams AS t
+                WHERE t.aggregate_type = n.aggregate_type AND t.aggregate_id = n.aggregate_id
+                LIMIT 1
+            ) AS s
             ORDER BY n.index
         ) AS numbered
     ) AS drawn;
@@ -68,17 +71,15 @@ BEGIN
               payload, content_type)
     WHERE n.position IS NOT NULL;
 
-    UPDATE millrace.streams AS s
-    SET version = n.version,
-        first_event_at = least(s.first_event_at, v_stored_at),
-        last_event_at = greatest(s.last_event_at, v_stored_at)
-    FROM (
-        SELECT u.aggregate_type, u.aggregate_id, max(u.version) AS version
-        FROM unnest(p_aggregate_types, p_aggregate_ids, v_versions) AS u (aggregate_type, aggregate_id, version)
-        WHERE u.version IS NOT NULL
-        GROUP BY u.aggregate_type, u.aggregate_id
-    ) AS n
-    WHERE s.aggregate_type = n.aggregate_type AND s.aggregate_id = n.aggregate_id;
+    INSERT INTO millrace.streams AS s (aggregate_type, aggregate_id, version, first_event_at, last_event_at)
+    SELECT n.aggregate_type, n.aggregate_id, max(n.version), v_stored_at, v_stored_at
+    FROM unnest(p_aggregate_types, p_aggregate_ids, v_versions) AS n (aggregate_type, aggregate_id, version)
+    WHERE n.version IS NOT NULL
+    GROUP BY n.aggregate_type, n.aggregate_id
+    ON CONFLICT ON CONSTRAINT streams_pkey DO UPDATE
+        SET version = excluded.version,
+            first_event_at = least(s.first_event_at, excluded.first_event_at),
+            last_event_at = greatest(s.last_event_at, excluded.last_event_at);
 
     IF 'duplicate' = ANY (v_outcomes) THEN
         SELECT array_agg(coalesce(n.position, e.id) ORDER BY n.index),

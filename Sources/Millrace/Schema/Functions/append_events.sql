@@ -5,8 +5,9 @@
 -- decided and stored by the same few statements. Otherwise they are stored one after the other, and each sees what the one
 -- before it did because it really comes later.
 --
--- The planner settings: only nested loops over indexes do work in proportion to the batch. Without them a plan made while
--- the tables were small or unanalysed would scan them, and stay cached.
+-- The work must be in proportion to the batch whatever the planner believes of the tables: it may have seen them empty, and
+-- its plan stays cached. So tables are only looked up through LATERAL (… LIMIT 1), which cannot be turned round, never
+-- scanned; arrays are joined to each other by hashing; and one plan serves all batches, however many elements they have.
 CREATE OR REPLACE FUNCTION millrace.append_events(
     p_requests               int[],
     p_event_types            text[],
@@ -26,7 +27,7 @@ CREATE OR REPLACE FUNCTION millrace.append_events(
 ) RETURNS TABLE (request int, outcome text, positions bigint[], versions int[], event_ids uuid[], conflicts jsonb)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, millrace, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_types  text[] := p_aggregate_types || p_expect_aggregate_types;

@@ -11,15 +11,19 @@
 --
 -- And the commit is forced to disk: a position read by a subscriber must not be handed out again after a crash.
 --
--- Invoker: only the append functions call it, and they are definers.
+-- Invoker: only the append functions call it, and they are definers. It asks for the last value itself, because another
+-- definer's SET search_path inside of theirs measured 17 µs a call.
 CREATE OR REPLACE FUNCTION millrace.fence() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 DECLARE
-    v_last  bigint := millrace.latest_position();
+    v_last  bigint := pg_catalog.pg_sequence_last_value('millrace.events_id_seq'::regclass);
     v_kept  text := pg_catalog.current_setting('millrace.fence', true);
     v_fence bigint := v_last;
 BEGIN
+    IF v_last IS NULL THEN
+        PERFORM millrace.refuse_unseen_sequence();
+    END IF;
     IF v_kept ~ '^[0-9]{1,15}$' AND v_kept::bigint <= v_last THEN
         v_fence := v_kept::bigint;
     ELSE

@@ -1,8 +1,7 @@
 -- The sequence's last value: the newest position that anyone has drawn, committed or not. A cheap hint for a poll, never a
 -- position to keep: what was drawn may be rolled back, and after a crash the sequence may come back lower.
 --
--- Definer, because the right to look at the sequence belongs to the owner alone. NULL would mean that even he may not: a
--- silent 0 would stall every reader.
+-- Definer, because the right to look at the sequence belongs to the owner alone.
 CREATE OR REPLACE FUNCTION millrace.latest_position() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
 AS $$
@@ -10,10 +9,7 @@ DECLARE
     v_last bigint := pg_catalog.pg_sequence_last_value('millrace.events_id_seq'::regclass);
 BEGIN
     IF v_last IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'MR009',
-            MESSAGE = 'the sequence millrace.events_id_seq cannot be seen by ' || current_user,
-            HINT = 'Let one role own the schema millrace, its sequence and its functions, and read on the primary.';
+        PERFORM millrace.refuse_unseen_sequence();
     END IF;
     RETURN v_last;
 END

@@ -8,7 +8,7 @@
 CREATE OR REPLACE FUNCTION millrace.lock_streams(p_aggregate_types text[], p_aggregate_ids text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, millrace, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     PERFORM millrace.check_names(p_aggregate_types, p_aggregate_ids);

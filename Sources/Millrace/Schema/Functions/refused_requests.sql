@@ -35,8 +35,11 @@ BEGIN
         ) ORDER BY x.index)
         FROM unnest(p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids, p_expect_versions)
             WITH ORDINALITY AS x (request, aggregate_type, aggregate_id, version, index)
-        JOIN millrace.streams AS s
-            ON s.aggregate_type = x.aggregate_type AND s.aggregate_id = x.aggregate_id
+        CROSS JOIN LATERAL (
+            SELECT t.version FROM millrace.streams AS t
+            WHERE t.aggregate_type = x.aggregate_type AND t.aggregate_id = x.aggregate_id
+            LIMIT 1
+        ) AS s
         WHERE x.request <> ALL (v_repeats)
           AND NOT CASE x.version WHEN -1 THEN s.version > 0 ELSE s.version = x.version END
         GROUP BY x.request;

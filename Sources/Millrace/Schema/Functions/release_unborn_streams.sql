@@ -5,8 +5,16 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 BEGIN
     DELETE FROM millrace.streams AS s
-    USING unnest(p_aggregate_types, p_aggregate_ids) AS n (aggregate_type, aggregate_id)
-    WHERE s.aggregate_type = n.aggregate_type AND s.aggregate_id = n.aggregate_id AND s.version = 0;
+    WHERE s.ctid = ANY (ARRAY(
+        SELECT t.ctid
+        FROM unnest(p_aggregate_types, p_aggregate_ids) AS n (aggregate_type, aggregate_id)
+        CROSS JOIN LATERAL (
+            SELECT u.ctid, u.version FROM millrace.streams AS u
+            WHERE u.aggregate_type = n.aggregate_type AND u.aggregate_id = n.aggregate_id
+            LIMIT 1
+        ) AS t
+        WHERE t.version = 0
+    ));
 END
 $$;
 

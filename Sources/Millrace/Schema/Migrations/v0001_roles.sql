@@ -17,5 +17,5 @@ BEGIN
 END
 $$;
 
-CREATE SCHEMA IF NOT EXISTS millrace;
 GRANT USAGE ON SCHEMA millrace TO millrace_publisher, millrace_consumer, millrace_importer, millrace_admin;
+GRANT SELECT ON millrace.schema_migrations TO millrace_admin;

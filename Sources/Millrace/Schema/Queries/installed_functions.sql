@@ -1,0 +1,2 @@
+SELECT f.checksum
+FROM millrace.schema_functions AS f;

@@ -1,0 +1,69 @@
+import MillracePostgres
+
+// The order is written down and not the alphabet's: what is used stands above what uses it.
+extension Migrator {
+    /// Run once each, in this order, never edited.
+    static let migrations: [SchemaScript] = [
+        SchemaScript("v0001_roles", PackageResources.v0001_roles_sql),
+        SchemaScript("v0002_store", PackageResources.v0002_store_sql),
+        SchemaScript("v0003_streams", PackageResources.v0003_streams_sql),
+        SchemaScript("v0004_events", PackageResources.v0004_events_sql),
+        SchemaScript("v0005_imports", PackageResources.v0005_imports_sql),
+        SchemaScript("v0006_immutability", PackageResources.v0006_immutability_sql),
+    ]
+
+    /// Re-created together whenever one of them differs.
+    static let functions: [SchemaScript] = [
+        SchemaScript("refuse_name", PackageResources.refuse_name_sql),
+        SchemaScript("refuse_event", PackageResources.refuse_event_sql),
+        SchemaScript("refuse_unseen_sequence", PackageResources.refuse_unseen_sequence_sql),
+        SchemaScript("check_names", PackageResources.check_names_sql),
+        SchemaScript("check_batch", PackageResources.check_batch_sql),
+        SchemaScript("check_isolation", PackageResources.check_isolation_sql),
+        SchemaScript("latest_position", PackageResources.latest_position_sql),
+        SchemaScript("fence", PackageResources.fence_sql),
+        SchemaScript("horizon", PackageResources.horizon_sql),
+        SchemaScript("list_horizon_holders", PackageResources.list_horizon_holders_sql),
+        SchemaScript("horizon_holders", PackageResources.horizon_holders_sql),
+        SchemaScript("hold_streams", PackageResources.hold_streams_sql),
+        SchemaScript("release_unborn_streams", PackageResources.release_unborn_streams_sql),
+        SchemaScript("lock_streams", PackageResources.lock_streams_sql),
+        SchemaScript("find_events", PackageResources.find_events_sql),
+        SchemaScript("repeated_requests", PackageResources.repeated_requests_sql),
+        SchemaScript("refused_requests", PackageResources.refused_requests_sql),
+        SchemaScript("requests_are_entangled", PackageResources.requests_are_entangled_sql),
+        SchemaScript("append_disentangled", PackageResources.append_disentangled_sql),
+        SchemaScript("append_events", PackageResources.append_events_sql),
+        SchemaScript("ring", PackageResources.ring_sql),
+        SchemaScript("publish_checked", PackageResources.publish_checked_sql),
+        SchemaScript("publish_event", PackageResources.publish_event_sql),
+        SchemaScript("read_all", PackageResources.read_all_sql),
+        SchemaScript("read_page", PackageResources.read_page_sql),
+        SchemaScript("read_stream", PackageResources.read_stream_sql),
+        SchemaScript("jsonb_merge", PackageResources.jsonb_merge_sql),
+        SchemaScript("rebuild_aggregate", PackageResources.rebuild_aggregate_sql),
+        SchemaScript("store_info", PackageResources.store_info_sql),
+        SchemaScript("guard_partition", PackageResources.guard_partition_sql),
+        SchemaScript("make_partition", PackageResources.make_partition_sql),
+        SchemaScript("make_partitions", PackageResources.make_partitions_sql),
+        SchemaScript("record_import", PackageResources.record_import_sql),
+        SchemaScript("read_import", PackageResources.read_import_sql),
+    ]
+
+    /// What the migrations are recorded in.
+    static let ground = SchemaScript("v0000_schema_migrations", PackageResources.v0000_schema_migrations_sql)
+
+    static let migrationLock = statement(PackageResources.migration_lock_sql)
+    static let checksums = statement(PackageResources.migration_checksums_sql)
+    static let migrationsPresent = statement(PackageResources.migrations_present_sql)
+    static let selectApplied = statement(PackageResources.applied_migrations_sql)
+    static let recordMigration = statement(PackageResources.record_migration_sql)
+    static let selectFunctions = statement(PackageResources.installed_functions_sql)
+    static let recordFunctions = statement(PackageResources.record_functions_sql)
+    static let makePartitionsAhead = statement(PackageResources.make_partitions_ahead_sql)
+    static let serverVersion = statement(PackageResources.server_version_sql)
+
+    private static func statement(_ bytes: [UInt8]) -> PostgresStatement {
+        PostgresStatement(String(decoding: bytes, as: UTF8.self), prepared: false)
+    }
+}
