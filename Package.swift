@@ -65,7 +65,7 @@ let package = Package(
             dependencies: [
                 "Millrace", "MillraceEmbedded", "MillracePostgres", argumentParser, histogram, logging, unixSignals,
             ],
-            resources: [.embedInCode("Demo/SQL")],
+            resources: [.embedInCode("Demo/SQL"), .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL")],
             swiftSettings: rules
         ),
         .target(
@@ -76,6 +76,11 @@ let package = Package(
         .testTarget(
             name: "MillraceTests",
             dependencies: ["Millrace", "MillracePostgres", logging],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceCLITests",
+            dependencies: ["Millrace", "MillraceCLI", "MillracePostgres", "MillraceTesting", logging, subprocess],
             swiftSettings: rules
         ),
         .testTarget(

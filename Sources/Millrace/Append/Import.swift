@@ -1,4 +1,4 @@
-public import MillracePostgres
+import MillracePostgres
 
 #if canImport(FoundationEssentials)
 public import FoundationEssentials

@@ -18,7 +18,7 @@ struct ImportRun {
 
     func run() async throws -> ImportReport {
         var reader = ImportReader(input)
-        let name = try await self.name ?? defaultName(&reader)
+        let name = if let given = self.name { given } else { try await defaultName(&reader) }
         let known = try await store.importProgress(of: name)
         var bar = ImportProgressBar(label: name, size: input.size, isShown: !isQuiet)
         defer { bar.clear() }
