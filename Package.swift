@@ -12,6 +12,7 @@ let rules: [SwiftSetting] = [
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -43,7 +44,7 @@ let package = Package(
         ),
         .target(
             name: "MillracePostgres",
-            dependencies: ["CLibPQ", collections, logging],
+            dependencies: ["CLibPQ", collections, heap, logging],
             swiftSettings: rules
         ),
         .target(
@@ -73,9 +74,10 @@ let package = Package(
             dependencies: ["Millrace", "MillraceEmbedded"],
             swiftSettings: rules
         ),
-        .testTarget(
-            name: "MillraceTests",
-            dependencies: ["Millrace", "MillracePostgres", logging],
+        .executableTarget(
+            name: "EmbeddedHolder",
+            dependencies: ["MillraceEmbedded", logging],
+            path: "Tests/EmbeddedHolder",
             swiftSettings: rules
         ),
         .testTarget(
@@ -85,7 +87,7 @@ let package = Package(
         ),
         .testTarget(
             name: "MillraceEmbeddedTests",
-            dependencies: ["MillraceEmbedded", logging, subprocess],
+            dependencies: ["EmbeddedHolder", "MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
     ],

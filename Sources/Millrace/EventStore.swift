@@ -77,7 +77,7 @@ enum Statements {
         FROM millrace.read_stream($1, $2, $3, $4, $5)
         """
     static let rebuild: PostgresStatement = "SELECT millrace.rebuild_aggregate($1, $2, $3, $4)"
-    static let epoch: PostgresStatement = "SELECT epoch FROM millrace.store_info"
+    static let epoch: PostgresStatement = "SELECT epoch FROM millrace.store_info()"
     static let lastCommitted: PostgresStatement = "SELECT millrace.last_committed_position()"
     static let latestPosition: PostgresStatement = "SELECT millrace.latest_position()"
     static let ring: PostgresStatement = "SELECT pg_notify('event_channel', $1)"

@@ -1,10 +1,10 @@
-import ArgumentParser
-import Millrace
+public import ArgumentParser
+public import Millrace
 
 #if canImport(FoundationEssentials)
-    import FoundationEssentials
+    public import FoundationEssentials
 #else
-    import Foundation
+    public import Foundation
 #endif
 
 /// A moment as people write it: an RFC 3339 time, or a date, which is its first moment in UTC.
@@ -23,7 +23,7 @@ extension UUID: @retroactive ExpressibleByArgument {
     public init?(argument: String) { self.init(uuidString: argument) }
 }
 
-extension ExpectedVersion: @retroactive ExpressibleByArgument {
+extension ExpectedVersion: ExpressibleByArgument {
     public init?(argument: String) {
         switch argument {
         case "any": self = .any
@@ -36,7 +36,7 @@ extension ExpectedVersion: @retroactive ExpressibleByArgument {
     }
 }
 
-extension PointInTime: @retroactive ExpressibleByArgument {
+extension PointInTime: ExpressibleByArgument {
     public init?(argument: String) {
         if let version = Int(argument), version >= 1 {
             self = .version(version)
@@ -48,7 +48,7 @@ extension PointInTime: @retroactive ExpressibleByArgument {
     }
 }
 
-extension StartingPoint: @retroactive ExpressibleByArgument {
+extension StartingPoint: ExpressibleByArgument {
     public init?(argument: String) {
         switch argument {
         case "start": self = .start

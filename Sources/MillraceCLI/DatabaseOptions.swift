@@ -46,8 +46,10 @@ struct DatabaseOptions: ParsableArguments {
 
     /// Runs `body` with a client for the chosen database and puts everything away afterwards, also after Ctrl-C:
     /// `body` is then cancelled.
+    /// - Parameter migrated: whether Millrace's own PostgreSQL is brought up to date first; no other ever is.
     func withClient<Value: Sendable>(
         connections: Int = 4,
+        migrated: Bool = true,
         _ body: @escaping @Sendable (PostgresClient) async throws -> Value
     ) async throws -> Value {
         try await Interruption.watching {
@@ -58,7 +60,7 @@ struct DatabaseOptions: ParsableArguments {
                 let server = try await EmbeddedPostgres.use(configuration, logger: DatabaseOptions.logger)
                 return try await released(server) {
                     try await DatabaseOptions.withClient(server.connectionString, connections: connections) { client in
-                        _ = try await Migrator(client: client).migrate()
+                        if migrated { try await Migrator(client: client).migrate() }
                         return try await body(client)
                     }
                 }
@@ -66,8 +68,7 @@ struct DatabaseOptions: ParsableArguments {
         }
     }
 
-    /// As ``withClient(connections:_:)``, with the event store in it. Millrace's own PostgreSQL is migrated by
-    /// itself, any other only by `millrace migrate`.
+    /// As ``withClient(connections:migrated:_:)``, with the event store in it.
     func withStore<Value: Sendable>(
         connections: Int = 4,
         _ body: @escaping @Sendable (EventStore) async throws -> Value

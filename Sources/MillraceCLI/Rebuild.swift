@@ -1,5 +1,6 @@
 import ArgumentParser
 import Millrace
+import MillracePostgres
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -28,17 +29,16 @@ struct Rebuild: AsyncParsableCommand {
 
     func run() async throws {
         let stream = StreamID(aggregateType, aggregateID)
-        let state = try await database.withStore { [asOf] store in try await store.rebuild(stream, asOf: asOf) }
+        let state = try await database.withStore { [asOf, output] store -> String? in
+            guard let state = try await store.rebuild(stream, asOf: asOf) else { return nil }
+            return output.json ? state.text : try await Rebuild.pretty(state, in: store.client)
+        }
         guard let state else { throw Failure(.badInput, "\(stream) has no events by then; check its type and its id") }
-        Terminal.output.write((output.json ? state.text : try pretty(state)) + "\n")
+        Terminal.output.write(state + "\n")
     }
 
-    private func pretty(_ state: JSON) throws -> String {
-        let object = try JSONSerialization.jsonObject(with: Data(state.utf8), options: [.fragmentsAllowed])
-        let data = try JSONSerialization.data(
-            withJSONObject: object,
-            options: [.prettyPrinted, .sortedKeys, .fragmentsAllowed, .withoutEscapingSlashes]
-        )
-        return String(decoding: data, as: UTF8.self)
+    // PostgreSQL lays it out, because it keeps every digit of a number.
+    private static func pretty(_ state: JSON, in session: some PostgresSession) async throws -> String {
+        try await session.query("SELECT jsonb_pretty($1)", [.jsonb(state.utf8)])[0].decode(String.self, at: 0)
     }
 }

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Musl)
@@ -17,6 +19,7 @@ final class FileLock: Sendable {
     }
 
     let descriptor: Int32
+    private let isInherited = Atomic(false)
 
     private init(descriptor: Int32) {
         self.descriptor = descriptor
@@ -45,7 +48,14 @@ final class FileLock: Sendable {
         try await poll(within: limit) { try take(kind, on: path) }
     }
 
+    /// From now on a child holds the lock as well, and keeps it when this object goes.
+    func bequeath() {
+        isInherited.store(true, ordering: .sequentiallyConsistent)
+    }
+
     deinit {
+        // Closing alone would leave the lock to any child of another thread that is between fork and exec.
+        if !isInherited.load(ordering: .sequentiallyConsistent) { flock(descriptor, LOCK_UN) }
         close(descriptor)
     }
 }

@@ -53,6 +53,7 @@ final class ServerProcess: Sendable {
         let (started, report) = AsyncThrowingStream<Int32, any Error>.makeStream()
         let end = Ending()
         let input = FileDescriptor(rawValue: lock.descriptor)
+        lock.bequeath()
         // It outlives the call that starts it, and ends with the server or with this process; nothing cancels it,
         // because cancelling would kill the server instead of stopping it.
         let run = Task<String, any Error> {

@@ -5,9 +5,9 @@ import Subprocess
 @testable import MillraceEmbedded
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// A folder of a test's own, with a server of its own.
@@ -29,7 +29,7 @@ struct Scratch: Sendable {
         do {
             try await body(scratch)
         } catch {
-            if getenv("KEEP") == nil { await scratch.remove() }
+            await scratch.remove()
             throw error
         }
         await scratch.remove()
@@ -67,25 +67,34 @@ struct Scratch: Sendable {
 
     /// What psql prints for the statement, through this connection string or URL.
     func sql(_ statement: String, _ connection: String) async throws -> String {
-        let environment = ProcessInfo.processInfo.environment
-        let account = try ServerAccount.choose(ownerOfData: nil, environment: environment)
-        let installation = try await PostgresInstallation.find(
-            major: nil,
-            account: account,
-            environment: environment,
-            logger: logger
-        )
-        let outcome = try await installation.program("psql").run(
+        let outcome = try await installation().program("psql").run(
             ["-X", "-q", "-A", "-t", "-w", "-v", "ON_ERROR_STOP=1", "-d", connection, "-c", statement],
-            environment: Program.environment(from: environment)
+            environment: Program.environment(from: ProcessInfo.processInfo.environment)
         )
         guard outcome.succeeded else { throw ScratchError.sql(outcome.errors) }
         return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    func account() throws -> ServerAccount {
+        try ServerAccount.choose(ownerOfData: nil, environment: ProcessInfo.processInfo.environment)
+    }
+
+    func installation() async throws -> PostgresInstallation {
+        try await PostgresInstallation.find(
+            major: nil,
+            account: account(),
+            environment: ProcessInfo.processInfo.environment,
+            logger: logger
+        )
+    }
+
     private func remove() async {
-        // Whatever the test left running.
-        if let left = try? await EmbeddedPostgres.use(configuration(), logger: logger) { try? await left.stop(.immediate) }
+        // Whatever a failed test left running.
+        if FileManager.default.fileExists(atPath: folder + "/pgpass"), (try? isServerAlive()) == true,
+            let left = try? await use()
+        {
+            try? await left.stop(.immediate)
+        }
         let place = cluster
         try? FileManager.default.removeItem(atPath: root)
         if !place.hasPrefix(root) { try? FileManager.default.removeItem(atPath: place) }

@@ -39,6 +39,7 @@ extension Migrator {
         SchemaScript("publish_event", PackageResources.publish_event_sql),
         SchemaScript("read_all", PackageResources.read_all_sql),
         SchemaScript("read_page", PackageResources.read_page_sql),
+        SchemaScript("last_committed_position", PackageResources.last_committed_position_sql),
         SchemaScript("read_stream", PackageResources.read_stream_sql),
         SchemaScript("jsonb_merge", PackageResources.jsonb_merge_sql),
         SchemaScript("rebuild_aggregate", PackageResources.rebuild_aggregate_sql),

@@ -67,7 +67,8 @@ struct Demo: AsyncParsableCommand {
             }
             group.addTask { [subscriptions] in try await conduct(subscriptions, progress) }
             group.addTask { try await produce(store, run, progress) }
-            try await group.waitForAll()
+            // The first failure ends the others at once; waitForAll() would let them finish.
+            while try await group.next() != nil {}
         }
         let published = progress.snapshot.published
         let summary = try await DemoSummary(of: run, after: start, published: published, client: store.client)

@@ -1,5 +1,11 @@
 import Millrace
 
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// Takes orders through their life: created, then paid for and reserved in one atomic request over two streams, and
 /// for one in ten canceled and released in another.
 struct OrderProducer: Sendable {

@@ -85,8 +85,11 @@ BEGIN
         SELECT array_agg(coalesce(n.position, e.id) ORDER BY n.index),
                array_agg(coalesce(n.version, e.version) ORDER BY n.index)
         INTO v_positions, v_versions
-        FROM unnest(p_event_ids, v_positions, v_versions) WITH ORDINALITY AS n (event_id, position, version, index)
-        LEFT JOIN millrace.find_events(p_event_ids) AS e ON e.event_id = n.event_id AND n.position IS NULL;
+        FROM unnest(p_event_ids, p_aggregate_types, p_aggregate_ids, v_positions, v_versions)
+            WITH ORDINALITY AS n (event_id, aggregate_type, aggregate_id, position, version, index)
+        LEFT JOIN millrace.find_events(p_event_ids) AS e
+            ON n.position IS NULL AND e.event_id = n.event_id
+            AND e.aggregate_type = n.aggregate_type AND e.aggregate_id = n.aggregate_id;
     END IF;
 
     RETURN QUERY

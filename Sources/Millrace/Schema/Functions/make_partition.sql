@@ -6,8 +6,9 @@ AS $$
 DECLARE
     c_attempts CONSTANT int := 20;
     v_name text := to_char(p_month, '"events_"YYYY_MM');
-    v_from timestamptz := p_month::timestamp AT TIME ZONE 'UTC';
-    v_to   timestamptz := (p_month + interval '1 month') AT TIME ZONE 'UTC';
+    -- In a form that no DateStyle and no TimeZone of the session reads otherwise.
+    v_from text := to_char(p_month, 'YYYY-MM-DD') || ' 00:00:00+00';
+    v_to   text := to_char(p_month + interval '1 month', 'YYYY-MM-DD') || ' 00:00:00+00';
     v_timeout text := current_setting('lock_timeout');
 BEGIN
     IF to_regclass(format('millrace.%I', v_name)) IS NOT NULL THEN

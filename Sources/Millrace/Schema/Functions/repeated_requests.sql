@@ -8,18 +8,18 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT n.request,
-           CASE
-               WHEN count(*) = count(DISTINCT n.event_id)
-                    AND bool_and(e.aggregate_type IS NOT DISTINCT FROM n.aggregate_type
-                                 AND e.aggregate_id IS NOT DISTINCT FROM n.aggregate_id)
-               THEN 'duplicate'
-               ELSE 'partly_repeated'
-           END
-    FROM unnest(p_requests, p_aggregate_types, p_aggregate_ids, p_event_ids)
-        AS n (request, aggregate_type, aggregate_id, event_id)
-    LEFT JOIN millrace.find_events(p_event_ids) AS e ON e.event_id = n.event_id
+           CASE WHEN bool_and(n.stored) AND count(*) = count(DISTINCT n.event_id) THEN 'duplicate' ELSE 'partly_repeated' END
+    FROM (
+        SELECT u.request, u.event_id,
+               count(e.event_id) > 0 AS taken,
+               coalesce(bool_or(e.aggregate_type = u.aggregate_type AND e.aggregate_id = u.aggregate_id), false) AS stored
+        FROM unnest(p_requests, p_aggregate_types, p_aggregate_ids, p_event_ids)
+            WITH ORDINALITY AS u (request, aggregate_type, aggregate_id, event_id, index)
+        LEFT JOIN millrace.find_events(p_event_ids) AS e ON e.event_id = u.event_id
+        GROUP BY u.index, u.request, u.event_id
+    ) AS n
     GROUP BY n.request
-    HAVING count(e.event_id) > 0 OR count(n.event_id) > count(DISTINCT n.event_id);
+    HAVING bool_or(n.taken) OR count(n.event_id) > count(DISTINCT n.event_id);
 END
 $$;
 

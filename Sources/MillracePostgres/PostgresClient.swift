@@ -1,0 +1,330 @@
+public import Logging
+internal import Synchronization
+
+/// A bounded pool of connections, opened when they are needed.
+public final class PostgresClient: PostgresSession {
+    typealias ConnectionID = PoolStateMachine.ConnectionID
+    typealias WaiterID = PoolStateMachine.WaiterID
+
+    struct Lease {
+        let id: ConnectionID
+        let connection: PostgresConnection
+    }
+
+    /// Where a free connection goes: to a caller that waits, or, where there is none, to its end.
+    private struct Placed {
+        let lease: Lease
+        let waiter: CheckedContinuation<Lease, any Error>?
+    }
+
+    fileprivate struct Pool: ~Copyable {
+        var machine: PoolStateMachine
+        var connections: [ConnectionID: PostgresConnection] = [:]
+        var waiters: [WaiterID: CheckedContinuation<Lease, any Error>] = [:]
+        var opening: [UInt64: Task<Void, Never>] = [:]
+        var inboxes: [ObjectIdentifier: NotificationInbox] = [:]
+        /// Those who wait for the pool to be empty after it was closed.
+        var closers: [CheckedContinuation<Void, Never>] = []
+        var lastID: UInt64 = 0
+
+        mutating func nextID() -> UInt64 {
+            lastID += 1
+            return lastID
+        }
+    }
+
+    public let configuration: PostgresConfiguration
+    let logger: Logger
+    private let pool: Mutex<Pool>
+
+    /// How often a call moves to another connection because the one it got had been closed before it was sent.
+    static let maximumReplacements = 3
+
+    /// Connects nothing yet.
+    public init(_ configuration: PostgresConfiguration, logger: Logger = Logger(label: "millrace.postgres")) {
+        precondition(configuration.maximumConnections > 0, "a client needs at least one connection")
+        self.configuration = configuration
+        self.logger = logger
+        let limits = PoolStateMachine.Limits(
+            connections: configuration.maximumConnections,
+            waiters: configuration.maximumWaiters
+        )
+        pool = Mutex(Pool(machine: PoolStateMachine(limits: limits, backoff: configuration.reconnectBackoff)))
+    }
+
+    public var statistics: PostgresPoolStatistics {
+        pool.withLock { $0.machine.statistics }
+    }
+
+    // MARK: Sessions
+
+    /// Runs one statement on a connection of the pool; one round trip, also where it is prepared first.
+    /// - Throws: ``PostgresError``.
+    @discardableResult
+    public func query(
+        _ statement: PostgresStatement,
+        _ parameters: [PostgresValue],
+        timeout: Duration?
+    ) async throws -> PostgresRows {
+        try await run([PostgresCall(statement, parameters)], timeout: timeout ?? configuration.queryTimeout)[0]
+    }
+
+    @discardableResult
+    public func pipeline(_ calls: [PostgresCall]) async throws -> [PostgresRows] {
+        if calls.isEmpty { return [] }
+        return try await run(calls, timeout: configuration.queryTimeout)
+    }
+
+    private func run(_ calls: [PostgresCall], timeout: Duration?) async throws -> [PostgresRows] {
+        var replacements = 0
+        while true {
+            let lease = try await acquire()
+            let response: ConnectionRequest.Response
+            do throws(RequestFailure) {
+                response = try await lease.connection.perform(.batch(calls), timeout: timeout)
+            } catch {
+                await settle(lease)
+                // The server closed it while it was idle, and has not seen the call.
+                if !error.sent, case .connectionLost = error.error, replacements < PostgresClient.maximumReplacements {
+                    replacements += 1
+                    continue
+                }
+                throw error.error
+            }
+            if response.isIdle { release(lease) } else { await settle(lease) }
+            return response.results
+        }
+    }
+
+    /// Lends a connection to `body` alone. It must not be used after `body` has returned.
+    ///
+    /// A transaction that `body` leaves open is rolled back; other state of the session, such as SET, stays.
+    /// - Throws: ``PostgresError/poolExhausted(waiters:)``, ``PostgresError/acquireTimedOut(_:)``,
+    ///   ``PostgresError/cannotConnect(_:)``; what `body` throws.
+    public func withConnection<T>(_ body: (PostgresConnection) async throws -> T) async throws -> T {
+        let lease = try await acquire()
+        do {
+            let value = try await body(lease.connection)
+            await settle(lease)
+            return value
+        } catch {
+            await settle(lease)
+            throw error
+        }
+    }
+
+    /// As ``PostgresConnection/withTransaction(_:retry:_:)``, on a connection of the pool; another one for each attempt.
+    public func withTransaction<T>(
+        _ mode: PostgresTransactionMode = .init(),
+        retry: PostgresRetryPolicy = .none,
+        _ body: (PostgresTransaction) async throws -> T
+    ) async throws -> T {
+        var failures = 0
+        while true {
+            do {
+                return try await withConnection { try await $0.runTransaction(mode, body) }
+            } catch {
+                failures += 1
+                guard let wait = retry.wait(afterFailure: failures, error) else { throw error }
+                try await pause(wait)
+            }
+        }
+    }
+
+    /// As ``PostgresConnection/script(_:)``, on a connection of the pool.
+    public func script(_ sql: String) async throws {
+        try await withConnection { try await $0.script(sql) }
+    }
+
+    /// Listens on channels, from the first iteration on; see ``PostgresNotifications``.
+    public func notifications(on channels: [String]) -> PostgresNotifications {
+        PostgresNotifications(client: self, channels: channels)
+    }
+
+    // MARK: Leasing
+
+    private func acquire() async throws -> Lease {
+        let id = pool.withLock { $0.nextID() }
+        do {
+            return try await withTaskCancellationHandler {
+                try await withCheckedThrowingContinuation { acquire(id, $0) }
+            } onCancel: {
+                refuse(id, .cancelled)
+            }
+        }
+    }
+
+    private func acquire(_ id: WaiterID, _ continuation: CheckedContinuation<Lease, any Error>) {
+        // A cancellation that came before finds nobody to refuse, so it is looked for under the lock.
+        let outcome: Result<Lease, PostgresError>? = pool.withLock { pool in
+            if Task.isCancelled { return .failure(.cancelled) }
+            switch pool.machine.acquire(id) {
+            case .lease(let connection): return .success(pool.lease(connection))
+            case .closed: return .failure(.clientClosed)
+            case .exhausted(let waiters): return .failure(.poolExhausted(waiters: waiters))
+            case .wait:
+                pool.waiters[id] = continuation
+                return nil
+            }
+        }
+        if let outcome { return continuation.resume(with: outcome.mapError { $0 as any Error }) }
+        openMissing()
+        let limit = configuration.acquireTimeout
+        PollLoop.shared.submit { [weak self] in
+            PollLoop.shared.schedule(at: .now + limit) { self?.refuse(id, .acquireTimedOut(limit)) }
+        }
+    }
+
+    private func refuse(_ id: WaiterID, _ error: PostgresError) {
+        let continuation = pool.withLock { pool in
+            pool.machine.leave(id) ? pool.waiters.removeValue(forKey: id) : nil
+        }
+        continuation?.resume(throwing: error)
+    }
+
+    private func release(_ lease: Lease) {
+        place { $0.released(lease.id) }
+    }
+
+    private func settle(_ lease: Lease) async {
+        // A connection that cannot be settled is closed, and leaves the pool when that is done.
+        if await lease.connection.settle() { release(lease) }
+    }
+
+    private func place(_ decide: (inout PoolStateMachine) -> PoolStateMachine.Placement) {
+        let effect: Placed? = pool.withLock { pool in
+            switch decide(&pool.machine) {
+            case .keep: nil
+            case .hand(let id, let waiter):
+                Placed(lease: pool.lease(id), waiter: pool.waiters.removeValue(forKey: waiter))
+            case .close(let id): Placed(lease: pool.lease(id), waiter: nil)
+            }
+        }
+        guard let effect else { return }
+        if let waiter = effect.waiter { return waiter.resume(returning: effect.lease) }
+        effect.lease.connection.closeSoon(.clientClosed)
+    }
+
+    // MARK: Opening
+
+    private func openMissing() {
+        while pool.withLock({ $0.open(with: self) }) {}
+    }
+
+    fileprivate func open(_ id: ConnectionID, after wait: Duration) async {
+        do {
+            if wait > .zero { try await pause(wait) }
+            let connection = try await PostgresConnection.connect(configuration, logger: logger)
+            pool.withLock { pool in
+                pool.opening[id] = nil
+                pool.connections[id] = connection
+            }
+            place { $0.opened(id) }
+            // Only now: whoever hears of the loss must find the connection in its place.
+            connection.onClose { [weak self] in self?.lost(id) }
+        } catch {
+            let failure = (error as? PostgresError) ?? .cannotConnect(PostgresConnectFailure(message: "\(error)"))
+            failedToOpen(id, failure)
+        }
+        openMissing()
+    }
+
+    private func failedToOpen(_ id: ConnectionID, _ error: PostgresError) {
+        var resumed: [CheckedContinuation<Lease, any Error>] = []
+        var closers: [CheckedContinuation<Void, Never>] = []
+        pool.withLock { pool in
+            pool.opening[id] = nil
+            for waiter in pool.machine.openingFailed() {
+                if let continuation = pool.waiters.removeValue(forKey: waiter) { resumed.append(continuation) }
+            }
+            closers = pool.closersIfEmpty()
+        }
+        for continuation in resumed { continuation.resume(throwing: error) }
+        for closer in closers { closer.resume() }
+    }
+
+    private func lost(_ id: ConnectionID) {
+        let closers = pool.withLock { pool in
+            pool.machine.lost(id)
+            pool.connections[id] = nil
+            return pool.closersIfEmpty()
+        }
+        for closer in closers { closer.resume() }
+        openMissing()
+    }
+
+    // MARK: Closing
+
+    /// Refuses new calls and those that wait, lets calls on leased connections end within
+    /// ``PostgresConfiguration/closeTimeout``, and closes all connections. Returns when that is done.
+    public func close() async {
+        let (closing, refused, opening, inboxes) = pool.withLock { pool in
+            let (idle, waiters) = pool.machine.close()
+            return (
+                idle.compactMap { pool.connections[$0] }, waiters.compactMap { pool.waiters.removeValue(forKey: $0) },
+                Array(pool.opening.values), Array(pool.inboxes.values)
+            )
+        }
+        for waiter in refused { waiter.resume(throwing: PostgresError.clientClosed) }
+        for task in opening { task.cancel() }
+        for inbox in inboxes { inbox.finish() }
+        for connection in closing { connection.closeSoon(.clientClosed) }
+        PollLoop.shared.submit { [self] in
+            PollLoop.shared.schedule(at: .now + configuration.closeTimeout) { [weak self] in self?.closeLeased() }
+        }
+        await withCheckedContinuation { continuation in
+            let isEmpty = pool.withLock { pool in
+                if pool.machine.isEmpty { return true }
+                pool.closers.append(continuation)
+                return false
+            }
+            if isEmpty { continuation.resume() }
+        }
+    }
+
+    private func closeLeased() {
+        for connection in pool.withLock({ Array($0.connections.values) }) { connection.closeSoon(.clientClosed) }
+    }
+
+    // MARK: Notifications
+
+    func register(_ inbox: NotificationInbox) {
+        let isClosed = pool.withLock { pool in
+            pool.inboxes[ObjectIdentifier(inbox)] = inbox
+            return pool.machine.isClosing
+        }
+        if isClosed { inbox.finish() }
+    }
+
+    func unregister(_ inbox: NotificationInbox) {
+        pool.withLock { $0.inboxes[ObjectIdentifier(inbox)] = nil }
+    }
+}
+
+extension PostgresClient.Pool {
+    fileprivate func lease(_ id: PostgresClient.ConnectionID) -> PostgresClient.Lease {
+        guard let connection = connections[id] else { preconditionFailure("the pool lost a connection it counts") }
+        return PostgresClient.Lease(id: id, connection: connection)
+    }
+
+    fileprivate mutating func open(with client: PostgresClient) -> Bool {
+        guard let wait = machine.openAnother() else { return false }
+        let id = nextID()
+        opening[id] = Task { await client.open(id, after: wait) }
+        return true
+    }
+
+    fileprivate mutating func closersIfEmpty() -> [CheckedContinuation<Void, Never>] {
+        guard machine.isClosing, machine.isEmpty else { return [] }
+        defer { closers = [] }
+        return closers
+    }
+}
+
+extension PostgresConnection {
+    nonisolated func closeSoon(_ error: PostgresError) {
+        PollLoop.shared.submit { [self] in
+            assumeIsolated { $0.giveUp(error) }
+        }
+    }
+}
