@@ -74,6 +74,16 @@ let package = Package(
             dependencies: ["Millrace", "MillraceEmbedded"],
             swiftSettings: rules
         ),
+        .testTarget(
+            name: "MillracePostgresTests",
+            dependencies: ["MillracePostgres", logging],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceTests",
+            dependencies: ["Millrace", "MillracePostgres", logging],
+            swiftSettings: rules
+        ),
         .executableTarget(
             name: "EmbeddedHolder",
             dependencies: ["MillraceEmbedded", logging],

@@ -13,22 +13,20 @@ enum Interruption {
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-        return try await withThrowingTaskGroup(of: Value?.self) { group in
-            group.addTask { try await body() }
-            group.addTask {
-                for await _ in signals { return nil }
-                // No signal came: the body is done and this task was cancelled.
-                return nil
+        let work = Task { try await body() }
+        let watch = Task {
+            var isInterrupted = false
+            for await _ in signals {
+                if isInterrupted { exit(ExitStatus.interrupted.rawValue) }
+                isInterrupted = true
+                work.cancel()
             }
-            defer { group.cancelAll() }
-            while let result = try await group.next() {
-                if let value = result { return value }
-                group.cancelAll()
-                Task {
-                    for await _ in signals { exit(ExitStatus.interrupted.rawValue) }
-                }
-            }
-            throw CancellationError()
+        }
+        defer { watch.cancel() }
+        return try await withTaskCancellationHandler {
+            try await work.value
+        } onCancel: {
+            work.cancel()
         }
     }
 }

@@ -15,17 +15,23 @@ struct Tail: AsyncParsableCommand {
     var from: StartingPoint = .end
 
     func run() async throws {
-        try await database.withStore { [self] store in
-            for try await element in store.subscribe(from: from, matching: filter.filter) {
-                switch element {
-                case .event(let event):
-                    let line = EventLine(event: event)
-                    Terminal.output.write(output.json ? try line.json() : line.text(for: .output))
-                case .caughtUp(let position):
-                    guard !output.json && Terminal.error.isInteractive else { continue }
-                    Terminal.error.write(Terminal.error.styled("— caught up at \(position), waiting —\n", .dim))
-                case .progress: continue
-                }
+        do {
+            try await database.withStore { [self] store in try await follow(store) }
+        } catch is CancellationError {
+            // Ctrl-C is how it is meant to end.
+        }
+    }
+
+    private func follow(_ store: EventStore) async throws {
+        for try await element in store.subscribe(from: from, matching: filter.filter) {
+            switch element {
+            case .event(let event):
+                let line = EventLine(event: event)
+                Terminal.output.write(output.json ? try line.json() : line.text(for: .output))
+            case .caughtUp(let position):
+                guard !output.json && Terminal.error.isInteractive else { continue }
+                Terminal.error.write(Terminal.error.styled("— caught up at \(position), waiting —\n", .dim))
+            case .progress: continue
             }
         }
     }
