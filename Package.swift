@@ -3,12 +3,16 @@
 import PackageDescription
 
 // Every target is compiled with the same rules from the first day on.
-let rules: [SwiftSetting] = [
+var rules: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
+// Set by CI: our own targets only, so that a newer compiler keeps nobody from building Millrace.
+if Context.environment["MILLRACE_WARNINGS_ARE_ERRORS"] == "1" {
+    rules.append(.treatAllWarnings(as: .error))
+}
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
@@ -71,7 +75,7 @@ let package = Package(
         ),
         .target(
             name: "MillraceTesting",
-            dependencies: ["Millrace", "MillraceEmbedded"],
+            dependencies: ["Millrace", "MillraceEmbedded", logging, subprocess],
             swiftSettings: rules
         ),
         .testTarget(
@@ -86,7 +90,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "EmbeddedHolder",
-            dependencies: ["MillraceEmbedded", logging],
+            dependencies: ["MillraceEmbedded", "MillraceTesting", logging],
             path: "Tests/EmbeddedHolder",
             swiftSettings: rules
         ),
@@ -97,7 +101,7 @@ let package = Package(
         ),
         .testTarget(
             name: "MillraceEmbeddedTests",
-            dependencies: ["EmbeddedHolder", "MillraceEmbedded", logging, subprocess],
+            dependencies: ["EmbeddedHolder", "MillraceEmbedded", "MillraceTesting", logging, subprocess],
             swiftSettings: rules
         ),
     ],

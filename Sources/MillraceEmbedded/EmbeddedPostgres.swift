@@ -57,6 +57,7 @@ public actor EmbeddedPostgres {
     private nonisolated let logger: Logger
     /// Nil where another process started the server.
     private nonisolated let process: ServerProcess?
+    private nonisolated let server: RunningServer
     private var keeper: FileLock?
     private var user: FileLock?
 
@@ -75,6 +76,7 @@ public actor EmbeddedPostgres {
         port = server.hasPort ? server.file.port : nil
         dataDirectory = server.folder.path
         folder = server.folder
+        self.server = server
         self.configuration = configuration
         self.logger = logger
         self.process = process
@@ -156,6 +158,42 @@ public actor EmbeddedPostgres {
             configuration: configuration,
             logger: logger
         )
+    }
+
+    /// The same as ``connectionString``, for another database of the server.
+    public nonisolated func connectionString(database: String) -> String {
+        server.connectionString(database: database)
+    }
+
+    /// Stops the server that runs in a folder, whoever started or uses it; false where none runs.
+    ///
+    /// - Throws: ``EmbeddedPostgresError``.
+    @discardableResult
+    public static func stop(
+        _ mode: StopMode = .fast,
+        serverOf configuration: EmbeddedConfiguration,
+        logger: Logger
+    ) async throws -> Bool {
+        let folder = try DataFolder(configuration.dataDirectory)
+        let starting = try await folder.lockForStarting(within: configuration.startTimeout)
+        defer { withExtendedLifetime(starting) {} }
+        guard try folder.isServerAlive() else { return false }
+        try await halt(folder, mode, process: nil, configuration, logger)
+        return true
+    }
+
+    /// Runs a script in psql, which stops at the first error. For set-up that must not wait for a client library.
+    ///
+    /// - Throws: ``EmbeddedPostgresError/failed(step:reason:log:)`` with what psql said.
+    package nonisolated func psql(_ script: String, database: String = "postgres") async throws {
+        let account = try ServerAccount.choose(ownerOfData: nil, environment: configuration.environment)
+        let installation = try await PostgresInstallation.find(
+            major: Cluster.majorVersion(at: folder.clusterDestination()),
+            account: account,
+            environment: configuration.environment,
+            logger: logger
+        )
+        try await server.psql(script, database: database, installation, environment: configuration.environment)
     }
 
     /// Stops the server, whoever uses it, and gives the folder back. Does nothing where it has stopped already.

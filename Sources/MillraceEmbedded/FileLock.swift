@@ -12,8 +12,8 @@ import Synchronization
 ///
 /// It belongs to the open file, not to the process: two locks within one process exclude each other as well, and a
 /// child that inherits the descriptor holds the lock on until it ends too.
-final class FileLock: Sendable {
-    enum Kind: Sendable {
+package final class FileLock: Sendable {
+    package enum Kind: Sendable {
         case shared
         case exclusive
     }
@@ -26,7 +26,7 @@ final class FileLock: Sendable {
     }
 
     /// The lock, or nil where somebody else holds it in a way that excludes this one.
-    static func take(_ kind: Kind, on path: String) throws(EmbeddedPostgresError) -> FileLock? {
+    package static func take(_ kind: Kind, on path: String) throws(EmbeddedPostgresError) -> FileLock? {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else {
             throw .folderUnusable(folder: path, reason: lastSystemError())

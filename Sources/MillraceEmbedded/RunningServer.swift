@@ -35,6 +35,30 @@ struct RunningServer: Sendable {
         return "postgresql://\(user)@/\(database)?\(query.joined(separator: "&"))"
     }
 
+    /// Runs a script to its end or to the first error. Values travel as variables: the script names them `:'name'`.
+    func psql(
+        _ script: String,
+        database: String,
+        variables: [String: String] = [:],
+        _ installation: PostgresInstallation,
+        environment: [String: String]
+    ) async throws {
+        let settings = variables.sorted { $0.key < $1.key }.map { "--set=\($0.key)=\($0.value)" }
+        let outcome = try await installation.program("psql").run(
+            ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"] + settings
+                + ["--dbname=\(connectionString(database: database))"],
+            environment: Program.environment(from: environment),
+            input: Array(script.utf8)
+        )
+        guard outcome.succeeded else {
+            throw EmbeddedPostgresError.failed(
+                step: "run a script in the database \(database)",
+                reason: outcome.reason,
+                log: folder.clusterDestination() + "/log"
+            )
+        }
+    }
+
     private static func quoted(_ value: String) -> String {
         value.reduce(into: "") { $0 += $1 == "'" || $1 == "\\" ? "\\\($1)" : String($1) }
     }

@@ -211,20 +211,12 @@ struct ServerStart: Sendable {
             WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
 
             """
-        let outcome = try await installation.program("psql").run(
-            [
-                "--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1",
-                "--set=name=\(configuration.databaseName)", "--dbname=\(server.connectionString(database: "postgres"))",
-            ],
-            environment: Program.environment(from: configuration.environment),
-            input: Array(script.utf8)
+        try await server.psql(
+            script,
+            database: "postgres",
+            variables: ["name": configuration.databaseName],
+            installation,
+            environment: configuration.environment
         )
-        guard outcome.succeeded else {
-            throw EmbeddedPostgresError.failed(
-                step: "create the database \(configuration.databaseName)",
-                reason: outcome.reason,
-                log: folder.clusterDestination() + "/log"
-            )
-        }
     }
 }

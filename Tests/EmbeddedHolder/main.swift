@@ -2,6 +2,7 @@
 
 import Logging
 import MillraceEmbedded
+import MillraceTesting
 
 #if canImport(Darwin)
     import Darwin
@@ -12,8 +13,8 @@ import MillraceEmbedded
 #endif
 
 let arguments = CommandLine.arguments
-guard arguments.count == 3, ["keep", "use"].contains(arguments[1]) else {
-    fatalError("usage: EmbeddedHolder keep|use FOLDER")
+guard arguments.count == 3, ["keep", "use", "test"].contains(arguments[1]) else {
+    fatalError("usage: EmbeddedHolder keep|use|test FOLDER")
 }
 var logger = Logger(label: "holder") { StreamLogHandler.standardError(label: $0) }
 logger.logLevel = .warning
@@ -22,16 +23,18 @@ var configuration = EmbeddedConfiguration(dataDirectory: arguments[2])
 configuration.settings["fsync"] = "off"
 do {
     let postgres =
-        arguments[1] == "keep"
-        ? try await EmbeddedPostgres.start(configuration, logger: logger)
-        : try await EmbeddedPostgres.use(configuration, logger: logger)
-    print("ready \(postgres.processID)")
+        switch arguments[1] {
+        case "keep": try await EmbeddedPostgres.start(configuration, logger: logger)
+        case "use": try await EmbeddedPostgres.use(configuration, logger: logger)
+        default: try await TestServer.shared().postgres
+        }
+    print("ready \(postgres.processID) \(postgres.dataDirectory)")
     fflush(nil)
     while readLine() != nil {}
-    if arguments[1] == "keep" {
-        try await postgres.stop()
-    } else {
-        await postgres.release()
+    switch arguments[1] {
+    case "keep": try await postgres.stop()
+    case "use": await postgres.release()
+    default: break
     }
     print("gone")
 } catch {

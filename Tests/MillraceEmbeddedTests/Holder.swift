@@ -19,6 +19,8 @@ import Testing
 struct Holder: Sendable {
     let processID: Int32
     let serverProcessID: Int32
+    /// The data folder of its server.
+    let folder: String
     private let goodbye: AsyncStream<Void>.Continuation
     private let run: Task<Void, Never>
 
@@ -42,7 +44,7 @@ struct Holder: Sendable {
                     error: .currentStandardError
                 ) { execution in
                     let processID = execution.processIdentifier.value
-                    if !isAwaited { report.yield((processID, "ready 0")) }
+                    if !isAwaited { report.yield((processID, "ready 0 nowhere")) }
                     for try await line in execution.standardOutput.strings() {
                         report.yield((processID, line))
                         if line.hasPrefix("ready") { break }
@@ -58,7 +60,13 @@ struct Holder: Sendable {
         for try await (processID, line) in lines {
             let words = line.split(whereSeparator: \.isWhitespace)
             let server = try #require(words.first == "ready" ? Int32(words[1]) : nil, "the holder said: \(line)")
-            return Holder(processID: processID, serverProcessID: server, goodbye: goodbye, run: run)
+            return Holder(
+                processID: processID,
+                serverProcessID: server,
+                folder: String(words[2]),
+                goodbye: goodbye,
+                run: run
+            )
         }
         throw Scratch.ScratchError.sql("the holder said nothing")
     }

@@ -46,7 +46,7 @@ extension EventStore {
                 let rows = try await session.query(Statements.append, parameters)
                 return try AppendEncoding.result(of: request, in: rows[0])
             }
-            let rows = try await client.query(Statements.append, parameters)
+            let rows = try await sendRetrying(parameters)
             let result = try AppendEncoding.result(of: request, in: rows[0])
             if !result.wasRepeated { doorbell.ring(result.lastPosition) }
             return result
@@ -68,6 +68,24 @@ extension EventStore {
 }
 
 extension EventStore {
+    /// How often an append of its own transaction is sent when another transaction makes it fail: in read committed it
+    /// never is, but a database may have another default.
+    private static let appendAttempts = 5
+
+    private func sendRetrying(_ parameters: [PostgresValue]) async throws -> PostgresRows {
+        let backoff = PostgresBackoff(initial: .milliseconds(5), maximum: .milliseconds(200))
+        for failure in 1..<EventStore.appendAttempts {
+            do {
+                return try await client.query(Statements.append, parameters)
+            } catch let error as PostgresError
+                where error.sqlState == .serializationFailure || error.sqlState == .deadlockDetected
+            {
+                try await Task.sleep(for: backoff.delay(afterFailure: failure))
+            }
+        }
+        return try await client.query(Statements.append, parameters)
+    }
+
     private func diagnose(
         _ error: PostgresError,
         of request: AppendRequest,

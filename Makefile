@@ -1,0 +1,32 @@
+# What people type here: make demo, make test. Everything else is what those two need.
+
+SWIFT ?= swift
+ARGS ?=
+# Tests that start servers of their own are many: more of them at once than this only wait for each other.
+TEST_WORKERS ?= 4
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint format
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## get what this machine lacks: libpq, PostgreSQL 18
+	@scripts/setup
+
+build: setup ## compile everything
+	$(SWIFT) build
+
+demo: setup ## run the order system on a PostgreSQL of its own; ARGS=--forever keeps it going
+	@$(SWIFT) build --product millrace
+	@"$$($(SWIFT) build --show-bin-path)/millrace" demo $(ARGS)
+
+test: setup ## all tests, on a real PostgreSQL that they start themselves
+	$(SWIFT) test --parallel --num-workers $(TEST_WORKERS)
+
+lint: ## what CI holds against a change
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	@if command -v shellcheck >/dev/null 2>&1; then shellcheck scripts/setup .ci/run; fi
+
+format: ## put the source into its form
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
