@@ -20,29 +20,35 @@ struct ServerFacts: Sendable {
         "deadlock_timeout", "transaction_timeout", "idle_in_transaction_session_timeout",
     ]
 
+    /// Whether this server can hold the schema at all.
+    var isNewEnough: Bool { versionNumber >= Migrator.oldestServer * 10_000 }
+}
+
+extension ServerFacts {
+    /// Two statements.
     init(_ session: some PostgresSession) async throws {
         let row = try await session.query(.embedded(PackageResources.doctor_server_sql)).single()
-        versionNumber = Int(try row.decode(Int32.self, named: "version_number"))
-        version = try row.decode(String.self, named: "version")
-        isStandby = try row.decode(Bool.self, named: "is_standby")
-        database = try row.decode(String.self, named: "database")
-        encoding = try row.decode(String.self, named: "encoding")
-        role = try row.decode(String.self, named: "role")
-        isSuperuser = try row.decode(Bool.self, named: "is_superuser")
-        millraceRoles = try row.decode([String].self, named: "millrace_roles")
-        notificationQueue = try row.decode(Double.self, named: "notification_queue")
-        settings = [:]
         let rows = try await session.query(
             .embedded(PackageResources.doctor_settings_sql),
             [.textArray(ServerFacts.settingNames)]
         )
+        var settings: [String: String] = [:]
         for row in rows {
             settings[try row.decode(String.self, named: "name")] = try row.decode(String?.self, named: "value") ?? ""
         }
+        self.init(
+            versionNumber: Int(try row.decode(Int32.self, named: "version_number")),
+            version: try row.decode(String.self, named: "version"),
+            isStandby: try row.decode(Bool.self, named: "is_standby"),
+            database: try row.decode(String.self, named: "database"),
+            encoding: try row.decode(String.self, named: "encoding"),
+            role: try row.decode(String.self, named: "role"),
+            isSuperuser: try row.decode(Bool.self, named: "is_superuser"),
+            millraceRoles: try row.decode([String].self, named: "millrace_roles"),
+            notificationQueue: try row.decode(Double.self, named: "notification_queue"),
+            settings: settings
+        )
     }
-
-    /// Whether this server can hold the schema at all.
-    var isNewEnough: Bool { versionNumber >= Migrator.oldestServer * 10_000 }
 }
 
 extension ServerFacts {

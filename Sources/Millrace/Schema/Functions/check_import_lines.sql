@@ -4,10 +4,11 @@ CREATE OR REPLACE FUNCTION millrace.check_import_lines(p_lines bytea[]) RETURNS 
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
 AS $$
 DECLARE
-    v_ids  jsonb := '{}';
-    v_line jsonb;
-    v_new  record;
-    v_owner jsonb;
+    v_ids    jsonb := '{}';
+    v_line   jsonb;
+    v_new    record;
+    v_owner  jsonb;
+    v_detail text;
 BEGIN
     FOR index IN 1 .. coalesce(cardinality(p_lines), 0) LOOP
         BEGIN
@@ -37,7 +38,8 @@ BEGIN
             END IF;
         EXCEPTION WHEN OTHERS THEN
             -- Each line is a batch of one to check_batch: what it says about event 1 it says about this line.
-            reason := replace(SQLERRM, ' of event 1', '');
+            GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+            reason := replace(SQLERRM, ' of event 1', '') || coalesce(': ' || left(nullif(v_detail, ''), 200), '');
         END;
         IF reason IS NOT NULL THEN
             RETURN NEXT;
