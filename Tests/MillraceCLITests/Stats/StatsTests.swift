@@ -59,7 +59,7 @@ struct StatsTests {
             let role = "stats_\(UInt32.random(in: 0 ... .max))"
             try await test.client.script("CREATE ROLE \(role) LOGIN; GRANT millrace_publisher TO \(role)")
             // As that role from the first statement on, whoever it is that logs in.
-            let asRole = Command(database: test.command.database.adding("options", "-c role=\(role)"), folder: test.folder)
+            let asRole = Command(database: test.command.database + " options='-c role=\(role)'", folder: test.folder)
             let result = try await asRole.run(["stats"])
             #expect(result.status == 0, "\(result.error)")
             #expect(result.output.contains("events      not visible to this role"), "\(result.output)")
@@ -77,13 +77,5 @@ struct StatsTests {
         #expect(StoreFacts.samplePercent(heapBytes: limit * 50) == 2)
         #expect(StoreFacts.count(1_000, percent: 2) == 50_000)
         #expect(StoreFacts.count(1_000, percent: 100) == 1_000)
-    }
-}
-
-extension String {
-    /// A connection URI with one more parameter.
-    fileprivate func adding(_ name: String, _ value: String) -> String {
-        let encoded = value.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? value
-        return self + (contains("?") ? "&" : "?") + "\(name)=\(encoded)"
     }
 }
