@@ -75,17 +75,17 @@ let package = Package(
         ),
         .target(
             name: "MillraceTesting",
-            dependencies: ["Millrace", "MillraceEmbedded", logging, subprocess],
+            dependencies: ["Millrace", "MillraceEmbedded", "MillracePostgres", logging, subprocess],
             swiftSettings: rules
         ),
         .testTarget(
             name: "MillracePostgresTests",
-            dependencies: ["MillracePostgres", logging],
+            dependencies: ["MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging],
             swiftSettings: rules
         ),
         .testTarget(
             name: "MillraceTests",
-            dependencies: ["Millrace", "MillracePostgres", logging],
+            dependencies: ["Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging, subprocess],
             swiftSettings: rules
         ),
         .executableTarget(

@@ -1,15 +1,10 @@
 import Foundation
+import MillraceEmbedded
 import MillracePostgres
-
-struct MissingServer: Error, CustomStringConvertible {
-    let description = "MILLRACE_TEST_DATABASE_URL must name a PostgreSQL 18 whose role is a superuser"
-}
+import MillraceTesting
 
 func testConnectionString() async throws -> String {
-    guard let url = ProcessInfo.processInfo.environment["MILLRACE_TEST_DATABASE_URL"], !url.isEmpty else {
-        throw MissingServer()
-    }
-    return url
+    try await TestServer.shared().postgres.connectionString
 }
 
 func testConfiguration(_ change: (inout PostgresConfiguration) -> Void = { _ in }) async throws -> PostgresConfiguration

@@ -1,5 +1,6 @@
 import Millrace
 import MillracePostgres
+import MillraceTesting
 import Testing
 
 extension SchemaTests {
