@@ -160,7 +160,7 @@ extension SchemaTests {
 
         @Test("expectations of streams that are not written are held against, and leave no row")
         func expectationsOnly() async throws {
-            try await withTestDatabase { client in
+            try await withTestDatabase { client async throws in
                 #expect(
                     try await Self.append(client, "1", "a", expect: [(1, "absent", 0)]) == [
                         Outcome(1, "appended", [1], [1])

@@ -57,6 +57,8 @@ extension SchemaTests {
                         "DELETE FROM millrace.streams", "TRUNCATE millrace.streams",
                         "UPDATE millrace.streams SET version = 0",
                         "UPDATE millrace.streams SET version = version",
+                        "UPDATE millrace.streams SET first_event_at = first_event_at + interval '1 hour', version = version + 1",
+                        "UPDATE millrace.streams SET last_event_at = '-infinity', version = version + 1",
                         "UPDATE millrace.streams SET version = version + 1, aggregate_id = '2'",
                     ] {
                         try await expectRefusal("MR007", "never changes") { try await connection.run(change) }

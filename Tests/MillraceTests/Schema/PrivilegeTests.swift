@@ -10,6 +10,7 @@ extension SchemaTests {
         static let callable: [String: Set<String>] = [
             "append_events": ["millrace_publisher", "millrace_importer", "millrace_admin"],
             "horizon": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
+            "last_committed_position": ["millrace_consumer", "millrace_admin"],
             "latest_position": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
             "list_horizon_holders": ["millrace_consumer", "millrace_admin"],
             "lock_streams": ["millrace_publisher", "millrace_importer", "millrace_admin"],

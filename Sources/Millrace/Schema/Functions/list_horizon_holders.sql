@@ -2,7 +2,8 @@
 -- query and the age of other roles' sessions are shown only to members of pg_read_all_stats: the owner should be one.
 -- Where he is not, the pid and the command are there all the same.
 --
--- A prepared transaction has no session: pg_locks then shows no pid, and its transaction id in virtualtransaction (-1/xid).
+-- A prepared transaction has no session: pg_locks shows no pid for it, and no transaction id beside an advisory lock. But it
+-- also holds a lock on its own transaction id, under the same virtual transaction, before a restart and after.
 CREATE OR REPLACE FUNCTION millrace.list_horizon_holders()
 RETURNS TABLE (
     fence bigint, positions_behind bigint, pid int, gid text, owner text, application_name text, state text,
@@ -36,8 +37,12 @@ BEGIN
           AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
     ) AS f
     LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = f.pid
-    LEFT JOIN pg_catalog.pg_prepared_xacts AS x
-        ON f.pid IS NULL AND x.transaction::text = split_part(f.virtualtransaction, '/', 2)
+    LEFT JOIN (
+        SELECT p.gid, p.owner, p.prepared, l.virtualtransaction
+        FROM pg_catalog.pg_prepared_xacts AS p
+        JOIN pg_catalog.pg_locks AS l
+            ON l.locktype = 'transactionid' AND l.transactionid = p.transaction AND l.pid IS NULL AND l.granted
+    ) AS x ON f.pid IS NULL AND x.virtualtransaction = f.virtualtransaction
     ORDER BY f.fence, f.pid;
 END
 $$;

@@ -58,10 +58,11 @@ BEGIN
         PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata,
                                       p_occurred_at, NULL, NULL, v_max_bytes, NULL);
     END IF;
+    -- The clock has stepped back behind a closed month, or the month was closed since it was read.
     IF v_stored_at > v_seen_at THEN
         UPDATE millrace.streams AS s
-        SET last_event_at = greatest(s.last_event_at, v_stored_at)
-        WHERE s.aggregate_type = p_aggregate_type AND s.aggregate_id = p_aggregate_id;
+        SET last_event_at = v_stored_at
+        WHERE s.aggregate_type = p_aggregate_type AND s.aggregate_id = p_aggregate_id AND s.last_event_at < v_stored_at;
     END IF;
 
     INSERT INTO millrace.events (

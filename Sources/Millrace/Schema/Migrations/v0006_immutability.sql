@@ -33,11 +33,15 @@ CREATE TRIGGER streams_never_disappear
     FOR EACH ROW WHEN (OLD.version > 0) EXECUTE FUNCTION millrace.refuse_change();
 ALTER TABLE millrace.streams ENABLE ALWAYS TRIGGER streams_never_disappear;
 
--- An append only ever raises a version. The condition is evaluated without calling the function.
+-- A stream only grows: its version rises, and the span of time its events were stored in gets wider, never narrower (a
+-- reader looks for them nowhere else). The condition is evaluated without calling the function.
 CREATE TRIGGER streams_only_grow
     BEFORE UPDATE ON millrace.streams
     FOR EACH ROW WHEN (
-        NEW.version <= OLD.version
+        NEW.version < OLD.version
+        OR NEW.version = OLD.version AND NEW.last_event_at <= OLD.last_event_at
+        OR NEW.first_event_at > OLD.first_event_at
+        OR NEW.last_event_at < OLD.last_event_at
         OR NEW.aggregate_type <> OLD.aggregate_type
         OR NEW.aggregate_id <> OLD.aggregate_id
     ) EXECUTE FUNCTION millrace.refuse_change();
