@@ -1,6 +1,7 @@
 import Foundation
 import Millrace
 import MillracePostgres
+import MillraceTesting
 import Testing
 
 @testable import MillraceCLI
@@ -18,7 +19,7 @@ struct DoctorTests {
 
     @Test("finds nothing failed in a fresh store, and says so to people and programs")
     func fresh() async throws {
-        try await CommandTest.with { test in
+        try await CommandTest.with(durability: .full) { test in
             let checks = try await checks(test, status: 0)
             for name in [
                 "server version", "encoding", "schema", "privileges", "horizon", "months", "default partition",
@@ -36,7 +37,7 @@ struct DoctorTests {
 
     @Test("says that there is no schema, and how to get one")
     func noSchema() async throws {
-        try await CommandTest.with(migrated: false) { test in
+        try await CommandTest.with(migrated: false, durability: .full) { test in
             let checks = try await checks(test, status: 5)
             #expect(checks["schema"]?["verdict"] == "failed")
             #expect(checks["schema"]?["remedy"] == "run `millrace migrate`")
@@ -45,7 +46,7 @@ struct DoctorTests {
 
     @Test("names the transaction that holds the horizon, and the command that settles it")
     func heldHorizon() async throws {
-        try await CommandTest.with { test in
+        try await CommandTest.with(durability: .full) { test in
             try await test.client.withTransaction { transaction in
                 try await transaction.query("SELECT millrace.publish_event('a', '1', 'b', '{}')")
                 let pid = transaction.connection.backendProcessID
@@ -62,7 +63,7 @@ struct DoctorTests {
 
     @Test("names a prepared transaction that holds the horizon")
     func prepared() async throws {
-        try await CommandTest.with { test in
+        try await CommandTest.with(durability: .full) { test in
             let gid = "doctor's \(UUID().uuidString)"
             try await test.client.script(
                 """
@@ -84,7 +85,7 @@ struct DoctorTests {
 
     @Test("finds a month without a partition, and the remedy it gives mends it")
     func missingMonth() async throws {
-        try await CommandTest.with { test in
+        try await CommandTest.with(durability: .full) { test in
             let month = "SELECT to_char(now() AT TIME ZONE 'UTC' + interval '%', '\"millrace.events_\"YYYY_MM')"
             for (ahead, verdict, status) in [("1 month", "warning", Int32(0)), ("0 months", "failed", 5)] {
                 let partition = try await test.texts(month.replacingOccurrences(of: "%", with: ahead))[0]
@@ -100,7 +101,7 @@ struct DoctorTests {
 
     @Test("finds events in the default partition")
     func defaultPartition() async throws {
-        try await CommandTest.with { test in
+        try await CommandTest.with(durability: .full) { test in
             let month = try await test.texts("SELECT to_char(now() AT TIME ZONE 'UTC', '\"millrace.events_\"YYYY_MM')")[0]
             try await test.client.script("ALTER TABLE millrace.events DETACH PARTITION \(month)")
             try await test.client.query("SELECT millrace.publish_event('a', '1', 'b', '{}')")
@@ -120,7 +121,7 @@ struct DoctorTests {
         ]
     )
     func guards(harm: String, word: String) async throws {
-        try await CommandTest.with { test in
+        try await CommandTest.with(durability: .full) { test in
             try await test.client.script(harm)
             let found = try #require(try await checks(test, status: 5)["immutability"])
             #expect(found["verdict"] == "failed")
@@ -132,7 +133,7 @@ struct DoctorTests {
 
     @Test("finds a sequence that hoards positions, and a missing publication")
     func catalogue() async throws {
-        try await CommandTest.with { test in
+        try await CommandTest.with(durability: .full) { test in
             try await test.client.script("ALTER SEQUENCE millrace.events_id_seq CACHE 50; DROP PUBLICATION event_publication")
             let found = try await checks(test, status: 5)
             #expect(found["positions"]?["verdict"] == "failed")

@@ -79,7 +79,7 @@ struct ResumeTests {
             let arguments = ["import", file, "--batch", "10", "--skip-bad", aside]
             try await test.client.withTransaction { transaction in
                 try await transaction.query("SELECT millrace.lock_streams('{order}', '{held}')")
-                let running = try test.command.start(arguments)
+                let running = try await test.command.start(arguments)
                 try await eventually("the import waits for the stream in its third chunk") {
                     let lines = try await test.number("SELECT coalesce(max(lines), 0) FROM millrace.imports")
                     let waiting = try await test.number(
@@ -110,7 +110,7 @@ struct ResumeTests {
             let file = try test.folder.file(named: "cut.ndjson", lines: all)
             let running = try await test.client.withTransaction { transaction in
                 try await transaction.query("SELECT millrace.lock_streams('{order}', '{held}')")
-                let running = try test.command.start(["import", file, "--batch", "10"])
+                let running = try await test.command.start(["import", file, "--batch", "10"])
                 let ended = """
                     SELECT count(*) FROM (
                         SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l
@@ -149,7 +149,7 @@ struct RealDataTests {
 
     private func unzipped(_ name: String, _ test: CommandTest) async throws -> [String] {
         let target = test.folder.path + "/" + name + ".txt"
-        let unzip = try Running(
+        let unzip = try await Running(
             "/bin/sh",
             ["-c", "gunzip -c \(RealData.path(name).shellQuoted) > \(target.shellQuoted)"],
             nil,

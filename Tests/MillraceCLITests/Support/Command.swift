@@ -1,5 +1,12 @@
 import Foundation
+import Subprocess
 import Testing
+
+#if canImport(System)
+import System
+#else
+import SystemPackage
+#endif
 
 #if canImport(Glibc)
 import Glibc
@@ -32,7 +39,7 @@ struct Command {
     let folder: Scratch
 
     /// Runs it to its end.
-    func run(_ arguments: [String], input: Data? = nil, _ comment: Comment? = nil) async throws -> Result {
+    func run(_ arguments: [String], input: Data? = nil) async throws -> Result {
         try await start(arguments, input: input).result()
     }
 
@@ -42,47 +49,58 @@ struct Command {
         return try await Running("/bin/sh", ["-c", "\(before) | \(words.joined(separator: " "))"], nil, folder).result()
     }
 
-    func start(_ arguments: [String], input: Data? = nil) throws -> Running {
-        try Running(Command.program, arguments + ["--database-url", database], input, folder)
+    func start(_ arguments: [String], input: Data? = nil) async throws -> Running {
+        try await Running(Command.program, arguments + ["--database-url", database], input, folder)
     }
 }
 
-/// A process under way. Its input and outputs are files, so that nobody waits for a full pipe.
-final class Running: Sendable {
-    nonisolated(unsafe) private let process = Process()
-    private let output: String
-    private let error: String
-    private let ended: AsyncStream<Void>
+/// A process under way; its input is a file, so that nobody waits for a full pipe.
+struct Running: Sendable {
+    static let longestOutput = 16 << 20
 
-    init(_ program: String, _ arguments: [String], _ input: Data?, _ folder: Scratch) throws {
-        output = try folder.file("output")
-        error = try folder.file("error")
-        let (ended, end) = AsyncStream<Void>.makeStream()
-        self.ended = ended
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        process.standardInput = try input.map { data in
-            let path = try folder.file("input", data)
-            return try #require(FileHandle(forReadingAtPath: path))
-        } ?? FileHandle.nullDevice
-        process.standardOutput = try #require(FileHandle(forWritingAtPath: output))
-        process.standardError = try #require(FileHandle(forWritingAtPath: error))
-        process.terminationHandler = { _ in end.finish() }
-        try process.run()
+    private let processID: Int32
+    private let ending: Task<Command.Result, any Error>
+
+    init(_ program: String, _ arguments: [String], _ input: Data?, _ folder: Scratch) async throws {
+        let (started, start) = AsyncStream<Int32>.makeStream()
+        let path = try input.map { try folder.file("input", $0) } ?? "/dev/null"
+        ending = Task {
+            defer { start.finish() }
+            let ended = try await Subprocess.run(
+                .path(FilePath(program)),
+                arguments: Arguments(arguments),
+                input: .fileDescriptor(try FileDescriptor.open(path, .readOnly), closeAfterSpawningProcess: true),
+                output: .string(limit: Running.longestOutput),
+                error: .string(limit: Running.longestOutput)
+            ) { execution in
+                start.yield(execution.processIdentifier.value)
+                start.finish()
+            }
+            let status: Int32 =
+                switch ended.terminationStatus {
+                case .exited(let code): code
+                case .signaled(let signal): signal
+                }
+            return Command.Result(
+                status: status,
+                output: ended.standardOutput,
+                error: ended.standardError
+            )
+        }
+        var processID: Int32?
+        for await started in started { processID = started }
+        guard let processID else {
+            _ = try await ending.value
+            throw CancellationError()
+        }
+        self.processID = processID
     }
 
     func kill() {
-        Foundation.kill(process.processIdentifier, SIGKILL)
+        _ = Foundation.kill(processID, SIGKILL)
     }
 
-    func result() async throws -> Command.Result {
-        for await _ in ended {}
-        return Command.Result(
-            status: process.terminationStatus,
-            output: try String(contentsOfFile: output, encoding: .utf8),
-            error: try String(contentsOfFile: error, encoding: .utf8)
-        )
-    }
+    func result() async throws -> Command.Result { try await ending.value }
 }
 
 /// A folder for the time of a test.

@@ -12,10 +12,11 @@ struct CommandTest {
 
     static func with(
         migrated: Bool = true,
+        durability: TestServer.Durability = .relaxed,
         _ body: (CommandTest) async throws -> Void
     ) async throws {
         try await Scratch.with { folder in
-            try await withTestDatabase(migrated: migrated) { client in
+            try await withTestDatabase(migrated: migrated, durability: durability) { client in
                 let command = Command(database: client.configuration.connectionString, folder: folder)
                 try await body(CommandTest(client: client, command: command, folder: folder))
             }

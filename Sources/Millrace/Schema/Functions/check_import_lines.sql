@@ -10,7 +10,8 @@ DECLARE
     v_owner  jsonb;
     v_detail text;
 BEGIN
-    FOR index IN 1 .. coalesce(cardinality(p_lines), 0) LOOP
+    FOR v_index IN 1 .. coalesce(cardinality(p_lines), 0) LOOP
+        index := v_index;
         BEGIN
             v_line := convert_from(p_lines[index], 'UTF8')::jsonb;
             reason := millrace.import_line_problem(v_line);
