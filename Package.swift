@@ -70,7 +70,7 @@ let package = Package(
             dependencies: [
                 "Millrace", "MillraceEmbedded", "MillracePostgres", argumentParser, histogram, logging, unixSignals,
             ],
-            resources: [.embedInCode("Demo/SQL")],
+            resources: [.embedInCode("Demo/SQL"), .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL")],
             swiftSettings: rules
         ),
         .target(
@@ -92,6 +92,11 @@ let package = Package(
             name: "EmbeddedHolder",
             dependencies: ["MillraceEmbedded", "MillraceTesting", logging],
             path: "Tests/EmbeddedHolder",
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "MillraceCLITests",
+            dependencies: ["Millrace", "MillraceCLI", "MillracePostgres", "MillraceTesting", logging, subprocess],
             swiftSettings: rules
         ),
         .testTarget(

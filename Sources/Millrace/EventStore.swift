@@ -89,4 +89,13 @@ enum Statements {
     static let latestPosition: PostgresStatement = "SELECT millrace.latest_position()"
     static let ring: PostgresStatement = "SELECT pg_notify('event_channel', $1)"
     static let lockStreams: PostgresStatement = "SELECT millrace.lock_streams($1, $2)"
+    static let readImport: PostgresStatement = """
+        SELECT lines, prefix_hash, events_stored, started_at, updated_at, finished_at FROM millrace.read_import($1)
+        """
+    static let importLines: PostgresStatement = """
+        SELECT stored, repeated, last_position FROM millrace.import_lines($1, $2, $3, $4, $5, $6)
+        """
+    static let checkImportLines: PostgresStatement = """
+        SELECT index, reason FROM millrace.check_import_lines($1) ORDER BY index
+        """
 }

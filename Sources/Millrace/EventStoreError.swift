@@ -57,6 +57,7 @@ extension EventStoreError {
         }
         switch server.sqlState {
         case .millraceName, .millraceEventTooLarge, .millraceBatchTooLarge, .millraceArrayLengths, .millraceArgument,
+            .millraceImportRefused,
             .invalidTextRepresentation, .untranslatableCharacter, .numericValueOutOfRange, .statementTooComplex,
             .characterNotInRepertoire, .datetimeFieldOverflow, .programLimitExceeded:
             self = .invalidEvent(server.message, hint: server.hint)

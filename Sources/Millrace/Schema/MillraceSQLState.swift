@@ -14,6 +14,7 @@ extension PostgresSQLState {
     static let millraceConflict: Self = "MR010"
     static let millraceArgument: Self = "MR011"
     static let millraceImportMoved: Self = "MR012"
+    static let millraceImportRefused: Self = "MR013"
 }
 
 /// PostgreSQL's own codes for a value that its type cannot hold.

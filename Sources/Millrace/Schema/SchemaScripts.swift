@@ -49,6 +49,10 @@ extension Migrator {
         SchemaScript("make_partitions", PackageResources.make_partitions_sql),
         SchemaScript("record_import", PackageResources.record_import_sql),
         SchemaScript("read_import", PackageResources.read_import_sql),
+        SchemaScript("import_fields", PackageResources.import_fields_sql),
+        SchemaScript("import_line_problem", PackageResources.import_line_problem_sql),
+        SchemaScript("import_lines", PackageResources.import_lines_sql),
+        SchemaScript("check_import_lines", PackageResources.check_import_lines_sql),
     ]
 
     /// What the migrations are recorded in.

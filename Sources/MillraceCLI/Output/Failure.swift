@@ -14,6 +14,7 @@ enum ExitStatus: Int32, CaseIterable {
     case failed = 1
     case conflict = 3
     case outcomeUnknown = 4
+    case unhealthy = 5
     case usage = 64
     case badInput = 65
     case unreachable = 69
@@ -25,6 +26,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .failed: "failed"
         case .conflict: "a stream was not at the expected version"
         case .outcomeUnknown: "stored or not, repeat with the same ids"
+        case .unhealthy: "doctor found something that must be mended"
         case .usage: "wrong usage"
         case .badInput: "the input was refused"
         case .unreachable: "no PostgreSQL could be reached"

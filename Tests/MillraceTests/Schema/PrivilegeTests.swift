@@ -9,7 +9,9 @@ extension SchemaTests {
         /// Who may call what: everything that is granted, and nothing else.
         static let callable: [String: Set<String>] = [
             "append_events": ["millrace_publisher", "millrace_importer", "millrace_admin"],
+            "check_import_lines": ["millrace_importer", "millrace_admin"],
             "horizon": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
+            "import_lines": ["millrace_importer", "millrace_admin"],
             "last_committed_position": ["millrace_consumer", "millrace_admin"],
             "latest_position": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
             "list_horizon_holders": ["millrace_consumer", "millrace_admin"],
