@@ -49,7 +49,9 @@ struct Import: AsyncParsableCommand {
 
     func validate() throws {
         if !Import.batches.contains(batch) {
-            throw ValidationError("--batch is from \(Import.batches.lowerBound) to \(Import.batches.upperBound.grouped).")
+            throw ValidationError(
+                "--batch is from \(Import.batches.lowerBound) to \(Import.batches.upperBound.grouped)."
+            )
         }
         if let name, !(1...255).contains(name.count) { throw ValidationError("--name has 1 to 255 characters.") }
     }
