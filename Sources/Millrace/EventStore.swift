@@ -38,7 +38,14 @@ public struct EventStore: Sendable {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (PostgresTransaction) async throws -> Value
     ) async throws -> Value {
-        let value = try await client.withTransaction(mode, retry: retry, body)
+        let value = try await client.withTransaction(mode, retry: retry) { transaction in
+            do {
+                return try await body(transaction)
+            } catch EventStoreError.postgres(let error) where error.sqlState.map(retry.sqlStates.contains) == true {
+                // The policy knows PostgreSQL's errors, and an append inside of the body speaks of them as the store's.
+                throw error
+            }
+        }
         // Which position was appended inside is not known here, and the doorbell's payload is only a hint.
         if !mode.readOnly { doorbell.ring(.start) }
         return value
@@ -74,7 +81,7 @@ enum Statements {
     static let readStream: PostgresStatement = """
         SELECT id, event_id, event_type, aggregate_type, aggregate_id, version,
                event_data, metadata, occurred_at, created_at, payload, content_type
-        FROM millrace.read_stream($1, $2, $3, $4, $5)
+        FROM millrace.read_stream($1, $2, $3, $4, $5, $6)
         """
     static let rebuild: PostgresStatement = "SELECT millrace.rebuild_aggregate($1, $2, $3, $4)"
     static let epoch: PostgresStatement = "SELECT epoch FROM millrace.store_info()"

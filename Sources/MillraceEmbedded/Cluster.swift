@@ -26,7 +26,8 @@ struct Cluster: Sendable {
         password: String,
         folder: DataFolder,
         settings: ServerSettings,
-        environment: [String: String]
+        environment: [String: String],
+        holding lock: FileLock
     ) async throws {
         try removeLeftovers()
         let beside = "\(path).new-\(PrivateFile.randomName())"
@@ -48,7 +49,8 @@ struct Cluster: Sendable {
             let outcome = try await installation.program("initdb").run(
                 arguments,
                 as: account,
-                environment: Program.environment(from: environment)
+                environment: Program.environment(from: environment),
+                holding: lock
             )
             guard outcome.succeeded else {
                 if folder.isDiskFull() { throw EmbeddedPostgresError.diskFull(folder: path) }
@@ -67,7 +69,7 @@ struct Cluster: Sendable {
         }
     }
 
-    /// Half-made ones of starters that were killed: we hold the lock, so nobody is making one.
+    /// Half-made ones of starters that were killed. We hold the lock, so the initdb that was at it is gone too.
     private func removeLeftovers() throws {
         let place = URL(fileURLWithPath: path)
         let parent = place.deletingLastPathComponent().path

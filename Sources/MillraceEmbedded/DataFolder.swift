@@ -122,11 +122,42 @@ struct DataFolder: Sendable {
                 withIntermediateDirectories: true,
                 attributes: [.posixPermissions: 0o755]
             )
+            await reportAbandoned(logger: logger)
             try FileManager.default.createSymbolicLink(atPath: cluster, withDestinationPath: target)
+            // Where it came from, for whoever finds it when the folder is gone.
+            try PrivateFile.write(cluster, to: target + Self.originSuffix)
+        } catch let error as EmbeddedPostgresError {
+            throw error
         } catch {
             throw EmbeddedPostgresError.folderUnusable(folder: Self.remote, reason: Self.reason(error))
         }
         logger.notice("The account \(account.name) cannot reach \(path): the data is kept in \(target).")
+    }
+
+    private static let originSuffix = ".origin"
+
+    /// Data whose folder was removed is never deleted by us, and never used again: its owner is told where it is. A
+    /// server that still runs on it can be reached by nobody, so it is stopped.
+    private func reportAbandoned(logger: Logger) async {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: Self.remote)) ?? []
+        for name in names where name.hasSuffix(Self.originSuffix) {
+            let place = Self.remote + "/" + name.dropLast(Self.originSuffix.count)
+            guard let origin = try? String(contentsOfFile: Self.remote + "/" + name, encoding: .utf8),
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: origin)) != place
+            else { continue }
+            guard FileManager.default.fileExists(atPath: place) else {
+                unlink(Self.remote + "/" + name)
+                continue
+            }
+            if let processID = PostmasterFile.processID(cluster: place),
+                let living = try? await ProcessTable.serverProcesses(cluster: place), living.contains(processID)
+            {
+                kill(processID, SIGINT)
+            }
+            logger.notice(
+                "The data in \(place) belonged to \(origin), which is gone: remove it where it is not needed."
+            )
+        }
     }
 
     /// Asks the kernel, under that account: permissions, access lists and all.

@@ -17,7 +17,8 @@ public struct EmbeddedConfiguration: Sendable {
     /// Whom the server listens to.
     public var listen: Listen
 
-    /// The database that ``EmbeddedPostgres/connectionString`` names; created where it is missing.
+    /// The database that ``EmbeddedPostgres/connectionString`` names; a start
+    /// of the server creates it where it is missing.
     public var databaseName: String
 
     /// Server settings that come after Millrace's own and before the folder's `user.conf`.

@@ -141,7 +141,8 @@ public struct PostgresInstallation: Sendable, Hashable {
             input: PackageResources.fetch_postgres_py
         )
         guard outcome.succeeded else {
-            throw EmbeddedPostgresError.notInstalled(reason: outcome.reason)
+            let reason = outcome.reason.replacing("millrace: ", with: "", maxReplacements: 1)
+            throw EmbeddedPostgresError.notInstalled(reason: reason)
         }
         switch await probe(cachedFolder(environment: environment), account: account, environment: environment) {
         case .success(let installation): return installation

@@ -1,3 +1,4 @@
+import Foundation
 import Subprocess
 
 #if canImport(Darwin)
@@ -37,6 +38,60 @@ struct Program: Sendable {
         environment: [String: String],
         input: [UInt8] = []
     ) async throws -> Outcome {
+        guard !input.isEmpty else {
+            return try await run(arguments, as: account, environment: environment, input: .none)
+        }
+        let file = try Self.namelessFile(of: input)
+        return try await run(
+            arguments,
+            as: account,
+            environment: environment,
+            input: .fileDescriptor(file, closeAfterSpawningProcess: true)
+        )
+    }
+
+    /// Not a pipe: where the program ends before it has read everything, writing on would end this process with SIGPIPE.
+    private static func namelessFile(of bytes: [UInt8]) throws -> FileDescriptor {
+        var path = FileManager.default.temporaryDirectory.appending(path: "millrace-input-XXXXXX").path.utf8CString
+        let descriptor = path.withUnsafeMutableBufferPointer { mkstemp($0.baseAddress!) }
+        guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+        path.withUnsafeBufferPointer { _ = unlink($0.baseAddress!) }
+        let file = FileDescriptor(rawValue: descriptor)
+        do {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            try file.writeAll(bytes)
+            try file.seek(offset: 0, from: .start)
+            return file
+        } catch {
+            try file.close()
+            throw error
+        }
+    }
+
+    /// The same, with a lock to hold through its standard input, should it outlive this process.
+    func run(
+        _ arguments: [String],
+        as account: ServerAccount?,
+        environment: [String: String],
+        holding lock: FileLock
+    ) async throws -> Outcome {
+        lock.bequeath()
+        defer { withExtendedLifetime(lock) {} }
+        let input = FileDescriptor(rawValue: lock.descriptor)
+        return try await run(
+            arguments,
+            as: account,
+            environment: environment,
+            input: .fileDescriptor(input, closeAfterSpawningProcess: false)
+        )
+    }
+
+    private func run<Input: InputProtocol>(
+        _ arguments: [String],
+        as account: ServerAccount?,
+        environment: [String: String],
+        input: Input
+    ) async throws -> Outcome {
         let command = try command(arguments, as: account)
         let result = try await Subprocess.run(
             .path(FilePath(command.path)),
@@ -44,7 +99,7 @@ struct Program: Sendable {
             environment: .custom(Self.keys(environment)),
             workingDirectory: "/",
             platformOptions: Self.options(for: account),
-            input: .array(input),
+            input: input,
             output: .string(limit: Self.outputLimit),
             error: .string(limit: Self.outputLimit)
         )

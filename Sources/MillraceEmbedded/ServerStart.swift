@@ -51,6 +51,7 @@ struct ServerStart: Sendable {
         let cluster = Cluster(path: folder.clusterDestination(), account: account)
         let passfile = try Passfile(at: folder.passfile, isNew: data == nil)
         let settings = ServerSettings(extra: configuration.settings)
+        let lock = try await lockServer(of: cluster)
         if data == nil {
             logger.info("Initialising PostgreSQL \(installation.version) in \(cluster.path).")
             try await cluster.initialise(
@@ -58,10 +59,10 @@ struct ServerStart: Sendable {
                 password: passfile.password,
                 folder: folder,
                 settings: settings,
-                environment: configuration.environment
+                environment: configuration.environment,
+                holding: lock
             )
         }
-        let lock = try await lockServer(of: cluster)
         try await removeStaleFile(of: cluster)
         do {
             try cluster.write(settings)

@@ -1,3 +1,5 @@
+import Foundation
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Musl)
@@ -15,6 +17,12 @@ enum SocketFolder {
     static func make(for folder: DataFolder, account: ServerAccount) throws(EmbeddedPostgresError) -> String {
         let usual = "/tmp/millrace-\(account.userID)-\(PrivateFile.hexadecimal(stableHash(folder.path)))"
         if try PrivateFile.makeFolder(usual, owner: account) || PrivateFile.isPrivateFolder(usual, of: account) {
+            // PostgreSQL believes a lock file here, too, while its process id answers, be it a zombie's. The folder is this
+            // server's alone, and none of its processes lives: the caller holds the server's lock.
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: usual)) ?? []
+            where name.hasPrefix(".s.PGSQL.") {
+                unlink(usual + "/" + name)
+            }
             return usual
         }
         let other = usual + "-" + PrivateFile.randomName()

@@ -1,3 +1,4 @@
+internal import DequeModule
 public import Logging
 internal import Synchronization
 
@@ -21,6 +22,10 @@ public final class PostgresClient: PostgresSession {
         var machine: PoolStateMachine
         var connections: [ConnectionID: PostgresConnection] = [:]
         var waiters: [WaiterID: CheckedContinuation<Lease, any Error>] = [:]
+        /// When those who wait give up, in the order of their coming; those served meanwhile are dropped from the front.
+        var deadlines: Deque<(waiter: WaiterID, deadline: ContinuousClock.Instant)> = []
+        /// Whether the one timer for all of them is set.
+        var timerIsSet = false
         var opening: [UInt64: Task<Void, Never>] = [:]
         var inboxes: [ObjectIdentifier: NotificationInbox] = [:]
         /// Those who wait for the pool to be empty after it was closed.
@@ -164,15 +169,30 @@ public final class PostgresClient: PostgresSession {
             case .exhausted(let waiters): return .failure(.poolExhausted(waiters: waiters))
             case .wait:
                 pool.waiters[id] = continuation
+                pool.deadlines.append((id, .now + configuration.acquireTimeout))
                 return nil
             }
         }
         if let outcome { return continuation.resume(with: outcome.mapError { $0 as any Error }) }
         openMissing()
-        let limit = configuration.acquireTimeout
+        if let deadline = pool.withLock({ $0.deadlineToWatch() }) { watch(deadline) }
+    }
+
+    /// One timer for all who wait: one each would outlive most of them by far.
+    private func watch(_ deadline: ContinuousClock.Instant) {
         PollLoop.shared.submit { [weak self] in
-            PollLoop.shared.schedule(at: .now + limit) { self?.refuse(id, .acquireTimedOut(limit)) }
+            PollLoop.shared.schedule(at: deadline) { self?.refuseOverdue() }
         }
+    }
+
+    private func refuseOverdue() {
+        let now = ContinuousClock.now
+        let (overdue, next) = pool.withLock { pool in
+            pool.timerIsSet = false
+            return (pool.takeOverdue(now), pool.deadlineToWatch())
+        }
+        for waiter in overdue { refuse(waiter, .acquireTimedOut(configuration.acquireTimeout)) }
+        if let next { watch(next) }
     }
 
     private func refuse(_ id: WaiterID, _ error: PostgresError) {
@@ -312,6 +332,23 @@ extension PostgresClient.Pool {
         let id = nextID()
         opening[id] = Task { await client.open(id, after: wait) }
         return true
+    }
+
+    fileprivate mutating func takeOverdue(_ now: ContinuousClock.Instant) -> [PostgresClient.WaiterID] {
+        var overdue: [PostgresClient.WaiterID] = []
+        while let first = deadlines.first, first.deadline <= now || waiters[first.waiter] == nil {
+            deadlines.removeFirst()
+            if waiters[first.waiter] != nil { overdue.append(first.waiter) }
+        }
+        return overdue
+    }
+
+    /// The next deadline, where somebody waits and no timer is set; the timer counts as set from then on.
+    fileprivate mutating func deadlineToWatch() -> ContinuousClock.Instant? {
+        while let first = deadlines.first, waiters[first.waiter] == nil { deadlines.removeFirst() }
+        guard !timerIsSet, let first = deadlines.first else { return nil }
+        timerIsSet = true
+        return first.deadline
     }
 
     fileprivate mutating func closersIfEmpty() -> [CheckedContinuation<Void, Never>] {

@@ -2,6 +2,14 @@ internal import CLibPQ
 public import Logging
 internal import Synchronization
 
+#if canImport(Darwin)
+    internal import Darwin
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Glibc
+#endif
+
 /// One connection to a server.
 ///
 /// Several tasks may have calls in flight on it at once: they are pipelined, and answered in the order of their sending.
@@ -215,6 +223,7 @@ public actor PostgresConnection: PostgresSession {
         guard ending == nil, let handle else { return }
         ending = error
         let isRunning = machine.hasFlights || machine.exclusiveCall != nil
+        let isPipelined = machine.flightCount > 1
         let lost = PostgresError.connectionLost(reason ?? error.description)
         for (id, sent) in machine.close() {
             requests.removeValue(forKey: id)?.fail(sent ? lost : error, sent: sent)
@@ -225,15 +234,32 @@ public actor PostgresConnection: PostgresSession {
         guard isRunning, PQstatus(handle.pointer) == CONNECTION_OK, let cancel = PQgetCancel(handle.pointer) else {
             return finish()
         }
-        // Cancelled first and closed after, so that the request cannot meet a server process that is gone.
+        // Cancelled before it is closed, because a connection pooler forgets with the connection whom to cancel. A server
+        // that has read on in the pipeline by then needs the second one, and fails as it answers to a reset connection.
         let cancellation = Cancellation(cancel)
+        resetOnClose(handle)
         BlockingThreads.cancelling.run { [self] in
             cancellation.send()
-            PollLoop.shared.submit { self.assumeIsolated { $0.finish() } }
+            PollLoop.shared.submit {
+                self.assumeIsolated { $0.finish() }
+                if isPipelined { BlockingThreads.cancelling.run { cancellation.send() } }
+            }
         }
         PollLoop.shared.schedule(at: .now + PostgresConnection.cancelTimeout) { [self] in
             assumeIsolated { $0.finish() }
         }
+    }
+
+    /// An orderly close would let the server's next write succeed, and the server run on.
+    private func resetOnClose(_ handle: PGConnection) {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(
+            PQsocket(handle.pointer),
+            SOL_SOCKET,
+            SO_LINGER,
+            &linger,
+            socklen_t(MemoryLayout.size(ofValue: linger))
+        )
     }
 
     /// How long a connection that is given up waits for its cancellation to be delivered.

@@ -20,7 +20,7 @@ public enum PostgresError: Error, Sendable, CustomStringConvertible {
     case clientClosed
     /// A value was not what the caller asked it to be decoded as.
     case decoding(PostgresDecodingError)
-    /// The call cannot work, whatever the server says; nothing was sent.
+    /// The call is wrong by itself, whatever the state of the server.
     case misuse(String)
 
     /// The server's code, where the server refused a statement or the connection.

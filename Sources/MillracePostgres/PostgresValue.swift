@@ -15,8 +15,8 @@ public struct PostgresValue: Sendable, Hashable {
         case long(Int64)
         case uuid(UInt64, UInt64)
         case utf8(String)
-        /// As above, behind the version byte of jsonb.
         case bytes([UInt8])
+        /// Sent behind the version byte of jsonb.
         case jsonb([UInt8])
     }
 

@@ -88,13 +88,22 @@ struct TestFolder: Sendable {
         }
     }
 
+    /// A guard may be removing the same folder: what it took away between our look and our hand is no failure.
     private static func remove(_ path: String) throws {
         let cluster = path + "/data/postgres"
-        if let elsewhere = try? FileManager.default.destinationOfSymbolicLink(atPath: cluster) {
-            try FileManager.default.removeItem(atPath: elsewhere)
+        let elsewhere = try? FileManager.default.destinationOfSymbolicLink(atPath: cluster)
+        for place in [elsewhere, path].compactMap({ $0 }) {
+            for attempt in 1...removalAttempts where FileManager.default.fileExists(atPath: place) {
+                do {
+                    try FileManager.default.removeItem(atPath: place)
+                } catch  where attempt < removalAttempts {
+                    continue
+                }
+            }
         }
-        try FileManager.default.removeItem(atPath: path)
     }
+
+    private static let removalAttempts = 20
 
     /// In a session of its own, so that what kills the tests from a terminal leaves it to do its work.
     private static func startGuard(of path: String, waitingFor lifeline: FileDescriptor) {

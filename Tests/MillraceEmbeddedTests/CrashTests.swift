@@ -17,7 +17,7 @@ import Testing
     import Glibc
 #endif
 
-@Suite struct CrashTests {
+@Suite(.serialized) struct CrashTests {
     @Test func recoversWhenTheServerIsKilled() async throws {
         try await Scratch.with { scratch in
             let first = try await scratch.start()
@@ -144,8 +144,14 @@ import Testing
     private func withUnreapedServer(_ scratch: Scratch, _ body: (Int32) async throws -> Void) async throws {
         let folder = try DataFolder(scratch.folder)
         let account = try scratch.account()
+        // Where the next start puts its socket: the lock file beside it must not deceive either.
+        let socket = try SocketFolder.make(for: folder, account: account)
+        let port = try String(contentsOfFile: folder.portFile, encoding: .utf8).filter(\.isNumber)
         let command = try await scratch.installation().program("postgres").command(
-            ["-D", scratch.cluster, "-c", "listen_addresses=", "-c", "unix_socket_directories=\(scratch.cluster)"],
+            [
+                "-D", scratch.cluster, "-c", "listen_addresses=", "-c", "unix_socket_directories=\(socket)", "-c",
+                "port=\(port)",
+            ],
             as: account
         )
         var lock = try FileLock.take(.exclusive, on: folder.serverLock)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MillraceEmbedded
 
-@Suite struct RefusalTests {
+@Suite(.serialized) struct RefusalTests {
     @Test func aFixedPortThatIsTaken() async throws {
         try await Scratch.with { scratch in
             try await Scratch.with { other in

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MillraceEmbedded
 
-@Suite struct RootTests {
+@Suite(.serialized) struct RootTests {
     @Test(.enabled(if: isRoot, "only root runs the server under another account"))
     func aFolderOutOfTheAccountsReachKeepsItsDataElsewhere() async throws {
         try await Scratch.with(isReachable: false) { scratch in
@@ -16,13 +16,19 @@ import Testing
             #expect(try await scratch.sql("SELECT n FROM kept", second.connectionString) == "42")
             try await second.stop()
 
-            // Removed and made anew, it does not meet the old data.
+            // Removed while the server runs and made anew, it does not meet the old data.
+            let abandoned = try await scratch.start()
             try FileManager.default.removeItem(atPath: scratch.folder)
             let third = try await scratch.start()
             #expect(scratch.cluster != place)
+            try await eventually("the server that nobody can reach is gone") {
+                try await ProcessTable.serverProcesses(cluster: place).isEmpty
+            }
+            _ = abandoned.processID
             #expect(try await scratch.sql("SELECT to_regclass('kept') IS NULL", third.connectionString) == "t")
             try await third.stop()
             try FileManager.default.removeItem(atPath: place)
+            try FileManager.default.removeItem(atPath: place + ".origin")
         }
     }
 

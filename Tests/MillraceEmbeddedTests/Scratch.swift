@@ -97,6 +97,9 @@ struct Scratch: Sendable {
         }
         let place = cluster
         try? FileManager.default.removeItem(atPath: root)
-        if !place.hasPrefix(root) { try? FileManager.default.removeItem(atPath: place) }
+        if !place.hasPrefix(root) {
+            try? FileManager.default.removeItem(atPath: place)
+            try? FileManager.default.removeItem(atPath: place + ".origin")
+        }
     }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MillraceEmbedded
 
-@Suite struct SettingsTests {
+@Suite(.serialized) struct SettingsTests {
     @Test func theServerIsSetUpForMillrace() async throws {
         try await Scratch.with { scratch in
             let postgres = try await scratch.start { $0.settings["work_mem"] = "5MB" }

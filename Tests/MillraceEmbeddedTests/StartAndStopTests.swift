@@ -3,7 +3,8 @@ import Testing
 
 @testable import MillraceEmbedded
 
-@Suite struct StartAndStopTests {
+// Serialised, as its neighbours are: a server for each of these tests at once would keep two cores busy for a minute.
+@Suite(.serialized) struct StartAndStopTests {
     @Test func startsStopsAndStartsAgainWithItsData() async throws {
         try await Scratch.with { scratch in
             let clock = ContinuousClock()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import MillraceEmbedded
 
-@Suite struct TestServerTests {
+@Suite(.serialized) struct TestServerTests {
     @Test func givesEveryTestADatabaseOfItsOwn() async throws {
         try await Scratch.with { scratch in
             let server = try await TestServer.shared()

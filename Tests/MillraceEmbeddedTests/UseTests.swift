@@ -3,7 +3,7 @@ import Testing
 
 @testable import MillraceEmbedded
 
-@Suite struct UseTests {
+@Suite(.serialized) struct UseTests {
     @Test func manyTasksShareOneServerAndTheLastStopsIt() async throws {
         try await Scratch.with { scratch in
             try await withThrowingTaskGroup(of: Int32.self) { group in

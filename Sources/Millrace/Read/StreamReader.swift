@@ -40,35 +40,20 @@ public struct StreamReader: AsyncSequence, Sendable {
 
         private mutating func fetch() async throws {
             try Task.checkCancellation()
-            let wanted = wantedCount()
-            guard wanted > 0 else {
-                isFinished = true
-                return
-            }
-            let limit = Swift.min(wanted, StreamReader.pageSize)
-            page = try await reader.store.readStreamPage(
+            let events = try await reader.store.readStreamPage(
                 reader.stream,
                 from: next,
+                through: reader.last,
                 direction: reader.direction,
-                limit: limit,
+                limit: StreamReader.pageSize,
                 in: reader.session
-            )[...]
-            guard page.count == limit, let version = page.last?.version else {
+            )
+            page = events[...]
+            guard events.count == StreamReader.pageSize, let version = events.last?.version else {
                 isFinished = true
                 return
             }
             next = reader.direction == .forwards ? version + 1 : version - 1
-            isFinished = wanted == limit
-        }
-
-        private func wantedCount() -> Int {
-            switch (reader.direction, next, reader.last) {
-            case (.forwards, let from, let through?): through - (from ?? 1) + 1
-            case (.backwards, let from?, let through): from - (through ?? 1) + 1
-            case (.forwards, _, nil), (.backwards, nil, nil): Int.max
-            // Where a backwards read begins is not known before its first page, so the end is cut off there.
-            case (.backwards, nil, .some): Int.max
-            }
         }
     }
 }
@@ -93,6 +78,7 @@ extension EventStore {
     func readStreamPage(
         _ stream: StreamID,
         from version: Int?,
+        through last: Int?,
         direction: ReadDirection,
         limit: Int,
         in session: (any PostgresSession)?
@@ -107,6 +93,7 @@ extension EventStore {
                     .int4(version.map { Int32(clamping: $0) } ?? (backwards ? Int32.max : 1)),
                     .int4(Int32(clamping: limit)),
                     .bool(backwards),
+                    .int4(last.map { Int32(clamping: $0) }),
                 ]
             )
             return try rows.map { try RecordedEvent($0, firstColumn: 0) }

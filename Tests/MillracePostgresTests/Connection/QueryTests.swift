@@ -1,7 +1,7 @@
 import MillracePostgres
 import Testing
 
-@Suite struct QueryTests {
+@Suite(.serialized) struct QueryTests {
     @Test func aStatementAnswersWithItsRows() async throws {
         try await withTestConnection { connection in
             let rows = try await connection.query("SELECT i, i::text AS t FROM generate_series(1, $1) i", [.int4(3)])

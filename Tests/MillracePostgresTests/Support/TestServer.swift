@@ -4,13 +4,15 @@ import MillracePostgres
 import MillraceTesting
 
 func testConnectionString() async throws -> String {
-    try await TestServer.shared().postgres.connectionString
+    try await TestServer.shared().postgres.urlWithPassword
 }
 
 func testConfiguration(_ change: (inout PostgresConfiguration) -> Void = { _ in }) async throws -> PostgresConfiguration
 {
     var configuration = PostgresConfiguration(try await testConnectionString())
     configuration.applicationName = "millrace-tests"
+    // Suites run side by side: together they stay below the usual limit of a server.
+    configuration.maximumConnections = 4
     change(&configuration)
     return configuration
 }
@@ -95,9 +97,9 @@ func untilGone(pid: Int32, on session: some PostgresSession) async throws {
 }
 
 /// The error that `body` throws, which must be one of this library's.
-func postgresError(_ body: () async throws -> Void) async throws -> PostgresError {
+func postgresError<T>(_ body: () async throws -> T) async throws -> PostgresError {
     do {
-        try await body()
+        _ = try await body()
     } catch let error as PostgresError {
         return error
     }
