@@ -78,7 +78,9 @@ struct Import: AsyncParsableCommand {
     private func summary(_ report: ImportReport, of input: ImportInput) -> String {
         var text: String
         let newLines = report.lines - report.resumedAfter
-        if newLines == 0 {
+        if report.lines == 0 {
+            text = "\(input.label) is empty: nothing was stored.\n"
+        } else if newLines == 0 {
             text =
                 "Nothing new: import “\(report.name)” has dealt with all \(report.lines.grouped) lines of \(input.label) "
                 + "already, and stored \(report.storedBefore.grouped) events.\n"
