@@ -7,9 +7,12 @@ struct ArchitectureTests {
     private static let root = URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-    @Test("every file that a document links to exists", arguments: [
-        "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/sql-errors.md",
-    ])
+    @Test(
+        "every file that a document links to exists",
+        arguments: [
+            "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/sql-errors.md",
+        ]
+    )
     func linksLead(document: String) throws {
         let text = try String(contentsOf: Self.root.appending(path: document), encoding: .utf8)
         let folder = Self.root.appending(path: document).deletingLastPathComponent()

@@ -79,14 +79,20 @@ enum AppendEncoding {
     }
 
     private struct Conflict: Decodable {
-        let aggregate_type: String
-        let aggregate_id: String
+        let aggregateType: String
+        let aggregateID: String
         let expected: Int32
         let actual: Int
 
+        enum CodingKeys: String, CodingKey {
+            case aggregateType = "aggregate_type"
+            case aggregateID = "aggregate_id"
+            case expected, actual
+        }
+
         var value: VersionConflict {
             VersionConflict(
-                stream: StreamID(aggregate_type, aggregate_id),
+                stream: StreamID(aggregateType, aggregateID),
                 expected: ExpectedVersion(wireValue: expected),
                 actual: actual
             )

@@ -42,7 +42,7 @@ struct Terminal: Sendable {
         text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)
             while !rest.isEmpty {
-                let count = unistd_write(descriptor, rest.baseAddress, rest.count)
+                let count = writeBytes(descriptor, rest.baseAddress, rest.count)
                 if count < 0 && errno == EINTR { continue }
                 guard count > 0 else { return }
                 rest = UnsafeRawBufferPointer(rebasing: rest[count...])
@@ -64,7 +64,7 @@ struct Terminal: Sendable {
     }
 }
 
-private func unistd_write(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+private func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     #if canImport(Glibc)
         Glibc.write(descriptor, bytes, count)
     #else
