@@ -42,7 +42,8 @@ struct Doctor: AsyncParsableCommand {
         if failed > 0 {
             throw Failure(
                 .unhealthy,
-                failed == 1 ? "one check failed: do what is said there" : "\(failed) checks failed: do what is said there"
+                failed == 1
+                    ? "one check failed: do what is said there" : "\(failed) checks failed: do what is said there"
             )
         }
     }

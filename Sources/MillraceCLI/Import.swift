@@ -49,7 +49,9 @@ struct Import: AsyncParsableCommand {
 
     func validate() throws {
         if !Import.batches.contains(batch) {
-            throw ValidationError("--batch is from \(Import.batches.lowerBound) to \(Import.batches.upperBound.grouped).")
+            throw ValidationError(
+                "--batch is from \(Import.batches.lowerBound) to \(Import.batches.upperBound.grouped)."
+            )
         }
         if let name, !(1...255).contains(name.count) { throw ValidationError("--name has 1 to 255 characters.") }
     }
@@ -76,7 +78,9 @@ struct Import: AsyncParsableCommand {
     private func summary(_ report: ImportReport, of input: ImportInput) -> String {
         var text: String
         let newLines = report.lines - report.resumedAfter
-        if newLines == 0 {
+        if report.lines == 0 {
+            text = "\(input.label) is empty: nothing was stored.\n"
+        } else if newLines == 0 {
             text =
                 "Nothing new: import “\(report.name)” has dealt with all \(report.lines.grouped) lines of \(input.label) "
                 + "already, and stored \(report.storedBefore.grouped) events.\n"

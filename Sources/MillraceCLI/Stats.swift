@@ -3,9 +3,9 @@ import Millrace
 import MillracePostgres
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 struct Stats: AsyncParsableCommand {

@@ -26,7 +26,12 @@ public final class TestServer: Sendable {
     /// The server. Its own database belongs to nobody: use ``withDatabase(template:_:)``.
     public let postgres: EmbeddedPostgres
 
+    /// Databases in use at a time; further tests wait. More would only take the processor and the connections from each
+    /// other. A test that takes a second database while it holds one still finds a place as long as few do so.
+    public static let databasesAtOnce = 8
+
     private let folder: TestFolder
+    private let turnstile = Turnstile(places: databasesAtOnce)
     private let templates = Mutex<[String: Task<Void, any Error>]>([:])
     private static let servers = Mutex<[Durability: Task<TestServer, any Error>]>([:])
 
@@ -86,6 +91,13 @@ public final class TestServer: Sendable {
     /// - Throws: what the body throws; `EmbeddedPostgresError` where the database cannot be made or dropped.
     public func withDatabase<Result>(
         template: String = "template0",
+        _ body: (String) async throws -> Result
+    ) async throws -> Result {
+        try await turnstile.pass { try await withOwnDatabase(template: template, body) }
+    }
+
+    private func withOwnDatabase<Result>(
+        template: String,
         _ body: (String) async throws -> Result
     ) async throws -> Result {
         let name = "test_" + String(UInt64.random(in: .min ... .max), radix: 16)

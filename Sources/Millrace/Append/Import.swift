@@ -1,9 +1,9 @@
 import MillracePostgres
 
 #if canImport(FoundationEssentials)
-public import FoundationEssentials
+    public import FoundationEssentials
 #else
-public import Foundation
+    public import Foundation
 #endif
 
 /// How far a named import has come, as the database knows it.
@@ -110,7 +110,10 @@ extension EventStore {
     public func refusals(of lines: [[UInt8]]) async throws -> [RefusedLine] {
         try await EventStoreError.translating {
             try await client.query(Statements.checkImportLines, [.byteaArray(lines)]).map { row in
-                RefusedLine(index: Int(try row.decode(Int32.self, at: 0)) - 1, reason: try row.decode(String.self, at: 1))
+                RefusedLine(
+                    index: Int(try row.decode(Int32.self, at: 0)) - 1,
+                    reason: try row.decode(String.self, at: 1)
+                )
             }
         }
     }

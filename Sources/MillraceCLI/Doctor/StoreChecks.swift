@@ -114,7 +114,8 @@ struct StoreChecks {
         let holders = try await HorizonHolder.all(client, limit: StoreChecks.mostShown)
         let slow = holders.filter { ($0.seconds.map { .seconds($0) } ?? patience) >= patience }
         if slow.isEmpty {
-            let busy = holders.isEmpty ? "nobody holds it back" : "\(holders.count) transactions are appending right now"
+            let busy =
+                holders.isEmpty ? "nobody holds it back" : "\(holders.count) transactions are appending right now"
             return [.ok(name, busy)]
         }
         return slow.map { holder in
@@ -124,7 +125,8 @@ struct StoreChecks {
                 name: name,
                 verdict: isLong ? .failed : .warning,
                 finding: "held back \(age) by \(holder.label), \(holder.positionsBehind.grouped) positions behind",
-                remedy: "let it finish, or settle it: \(holder.settleWith ?? "as a member of pg_read_all_stats look again")"
+                remedy:
+                    "let it finish, or settle it: \(holder.settleWith ?? "as a member of pg_read_all_stats look again")"
             )
         }
     }
@@ -242,7 +244,11 @@ struct StoreChecks {
             "CREATE PUBLICATION event_publication FOR TABLE millrace.events "
             + "WITH (publish = 'insert', publish_via_partition_root = true);"
         guard let row = try await client.query(.embedded(PackageResources.doctor_publication_sql)).first else {
-            return .warning(name, "event_publication is missing: nobody can subscribe to the log by replication", command)
+            return .warning(
+                name,
+                "event_publication is missing: nobody can subscribe to the log by replication",
+                command
+            )
         }
         let isSound = try row.decode(Bool.self, named: "is_as_made") && row.decode(Bool.self, named: "has_events")
         return isSound
@@ -270,7 +276,13 @@ struct StoreChecks {
             let drop = "SELECT pg_drop_replication_slot(\(slot.quotedLiteral));"
             most = max(most, behind)
             if status == "lost" {
-                problems.append(.failed(name, "“\(slot)” has lost the WAL it needs", "drop it and let its reader begin anew: \(drop)"))
+                problems.append(
+                    .failed(
+                        name,
+                        "“\(slot)” has lost the WAL it needs",
+                        "drop it and let its reader begin anew: \(drop)"
+                    )
+                )
             } else if status == "unreserved" || (!isActive && behind > StoreChecks.slotBudget) {
                 problems.append(
                     .warning(

@@ -27,26 +27,42 @@ struct ImportRun {
         var report = ImportReport(name: name, resumedAfter: known?.lines ?? 0, storedBefore: known?.eventsStored ?? 0)
         let skipped = try skipFile.map { try SkippedLines($0, importName: name, after: report.resumedAfter) }
         defer { skipped?.close() }
+        do {
+            try await store(&reader, into: &report, known, skipped, &bar)
+        } catch {
+            bar.clear()
+            if Task.isCancelled, !isQuiet {
+                Terminal.error.write(
+                    "Interrupted; \(report.lines.grouped) lines or more are stored, the same command goes on from there.\n"
+                )
+            }
+            throw error
+        }
+        return report
+    }
+
+    private func store(
+        _ reader: inout ImportReader,
+        into report: inout ImportReport,
+        _ known: ImportProgress?,
+        _ skipped: SkippedLines?,
+        _ bar: inout ImportProgressBar
+    ) async throws {
         let start = ImportProgressBar.State(lines: reader.linesRead, events: 0, bytes: reader.bytesRead)
         let began = ContinuousClock.now
         while true {
             let chunk = try await reader.nextChunk(of: batch)
-            if chunk.lines.isEmpty, known?.finishedAt != nil, report.lines == report.resumedAfter { break }
-            do {
-                try await ImportedLines(run: self, name: name, skipped: skipped).store(chunk, &report)
-            } catch {
-                bar.clear()
-                throw error
-            }
+            // Nothing was added since the end was reached.
+            if chunk.lines.isEmpty, known?.finishedAt != nil, report.lines == report.resumedAfter { return }
+            try await ImportedLines(run: self, name: report.name, skipped: skipped).store(chunk, &report)
             report.duration = ContinuousClock.now - began
             bar.draw(
                 ImportProgressBar.State(lines: report.lines, events: report.stored, bytes: reader.bytesRead),
                 since: start,
                 elapsed: report.duration
             )
-            if chunk.isLast { break }
+            if chunk.isLast { return }
         }
-        return report
     }
 
     /// The file's name; for standard input one that the same input has every time.
@@ -127,7 +143,14 @@ struct ImportedLines {
             }
             do {
                 let through = chunk.through
-                try await store(lines, of: chunk, through: through, hash: chunk.hash.digest(), isLast: chunk.isLast, &report)
+                try await store(
+                    lines,
+                    of: chunk,
+                    through: through,
+                    hash: chunk.hash.digest(),
+                    isLast: chunk.isLast,
+                    &report
+                )
                 report.lines = through
                 return
             } catch let error as EventStoreError where ImportedLines.mayBeAboutLines(error) {

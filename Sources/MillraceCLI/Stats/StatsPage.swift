@@ -1,7 +1,7 @@
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// The facts of a store as people read them.
@@ -27,7 +27,8 @@ struct StatsPage {
         lines.append(
             (
                 "streams",
-                facts.streams.map { "\(StatsPage.number($0)), \(facts.database.streamsBytes.bytes)" } ?? StatsPage.unseen
+                facts.streams.map { "\(StatsPage.number($0)), \(facts.database.streamsBytes.bytes)" }
+                    ?? StatsPage.unseen
             )
         )
         if let positions = facts.positions {
@@ -74,7 +75,8 @@ struct StatsPage {
         guard !facts.partitions.isEmpty else { return terminal.styled("no partitions\n", .red) }
         var table = Table([("partition", .left), ("size", .right), ("rows", .right)])
         for partition in facts.partitions {
-            let rows = partition.heapBytes == 0 ? "0" : partition.rowsEstimated.map { "~\($0.grouped)" } ?? "not counted yet"
+            let rows =
+                partition.heapBytes == 0 ? "0" : partition.rowsEstimated.map { "~\($0.grouped)" } ?? "not counted yet"
             table.add([partition.name, partition.bytes.bytes, rows])
         }
         return table.rendered(for: terminal)
@@ -92,7 +94,9 @@ struct StatsPage {
 
     private var holders: String {
         guard let holders = facts.holders, !holders.isEmpty else { return "" }
-        var table = Table([("holds the horizon", .left), ("for", .right), ("positions behind", .right), ("settle with", .left)])
+        var table = Table([
+            ("holds the horizon", .left), ("for", .right), ("positions behind", .right), ("settle with", .left),
+        ])
         for holder in holders {
             table.add([
                 holder.label,

@@ -2,9 +2,9 @@ import Millrace
 import MillracePostgres
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+    import FoundationEssentials
 #else
-import Foundation
+    import Foundation
 #endif
 
 /// What `millrace stats` knows of a store. A part is nil where the role may not see it.
@@ -89,8 +89,12 @@ struct HorizonHolder: Sendable, Encodable {
 
     /// “pid 4711 (orders, idle in transaction)”.
     var label: String {
-        let who = processID.map { "process \($0)" } ?? preparedTransaction.map { "prepared transaction “\($0)”" } ?? "a session this role may not see"
-        let more = [owner, application.flatMap { $0.isEmpty ? nil : $0 }, processID == nil ? nil : state].compactMap { $0 }
+        let who =
+            processID.map { "process \($0)" } ?? preparedTransaction.map { "prepared transaction “\($0)”" }
+            ?? "a session this role may not see"
+        let more = [owner, application.flatMap { $0.isEmpty ? nil : $0 }, processID == nil ? nil : state].compactMap {
+            $0
+        }
         return more.isEmpty ? who : "\(who) (\(more.joined(separator: ", ")))"
     }
 

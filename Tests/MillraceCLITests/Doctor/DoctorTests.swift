@@ -8,7 +8,9 @@ import Testing
 
 @Suite("millrace doctor")
 struct DoctorTests {
-    private func checks(_ test: CommandTest, _ more: [String] = [], status: Int32) async throws -> [String: [String: String]] {
+    private func checks(_ test: CommandTest, _ more: [String] = [], status: Int32) async throws -> [String: [String:
+        String]]
+    {
         let result = try await test.command.run(["doctor", "--json"] + more)
         #expect(result.status == status, "\(result.output) \(result.error)")
         let all = try #require(try result.json()["checks"] as? [[String: String]])
@@ -102,7 +104,9 @@ struct DoctorTests {
     @Test("finds events in the default partition")
     func defaultPartition() async throws {
         try await CommandTest.with(durability: .full) { test in
-            let month = try await test.texts("SELECT to_char(now() AT TIME ZONE 'UTC', '\"millrace.events_\"YYYY_MM')")[0]
+            let month = try await test.texts("SELECT to_char(now() AT TIME ZONE 'UTC', '\"millrace.events_\"YYYY_MM')")[
+                0
+            ]
             try await test.client.script("ALTER TABLE millrace.events DETACH PARTITION \(month)")
             try await test.client.query("SELECT millrace.publish_event('a', '1', 'b', '{}')")
             let found = try await checks(test, status: 5)
@@ -134,7 +138,9 @@ struct DoctorTests {
     @Test("finds a sequence that hoards positions, and a missing publication")
     func catalogue() async throws {
         try await CommandTest.with(durability: .full) { test in
-            try await test.client.script("ALTER SEQUENCE millrace.events_id_seq CACHE 50; DROP PUBLICATION event_publication")
+            try await test.client.script(
+                "ALTER SEQUENCE millrace.events_id_seq CACHE 50; DROP PUBLICATION event_publication"
+            )
             let found = try await checks(test, status: 5)
             #expect(found["positions"]?["verdict"] == "failed")
             #expect(found["publication"]?["verdict"] == "warning")

@@ -13,9 +13,14 @@ struct ImportTests {
     func exact() async throws {
         try await CommandTest.with { test in
             let text =
-                "\u{FEFF}" + Self.line("1", #"{"amount":1.10,"large":12345678901234567890,"tiny":1e-30,"name":"Grüße 🙂 \u0041"}"#)
+                "\u{FEFF}"
+                + Self.line("1", #"{"amount":1.10,"large":12345678901234567890,"tiny":1e-30,"name":"Grüße 🙂 \u0041"}"#)
                 + "\r\n\n   \n"
-                + Self.line("1", "[1, null, true]", more: #","occurred_at":"2016-09-04T21:15:19.123456+02:00","metadata":{"a":1.50}"#)
+                + Self.line(
+                    "1",
+                    "[1, null, true]",
+                    more: #","occurred_at":"2016-09-04T21:15:19.123456+02:00","metadata":{"a":1.50}"#
+                )
                 + "\n" + Self.line("2", "null", more: #","occurred_at":null,"metadata":null,"event_id":null"#)
             let file = try test.folder.file(named: "exact.ndjson", text: text)
             let result = try await test.command.run(["import", file])
@@ -76,7 +81,10 @@ struct ImportTests {
         (#"{"event_type":"a","aggregate_type":"b","aggregate_id":"c"}"#, "event_data is missing"),
         (#"{"event_type":"","aggregate_type":"b","aggregate_id":"c","event_data":{}}"#, "event_type is empty"),
         (#"{"event_type":1,"aggregate_type":"b","aggregate_id":"c","event_data":{}}"#, "event_type is a JSON number"),
-        (#"{"event_type":"a","aggregate_type":"b","aggregate_id":42,"event_data":{}}"#, "aggregate_id is a JSON number"),
+        (
+            #"{"event_type":"a","aggregate_type":"b","aggregate_id":42,"event_data":{}}"#,
+            "aggregate_id is a JSON number"
+        ),
         (line(String(repeating: "x", count: 256), "{}"), "aggregate_id is 256 characters long"),
         (line("1", #"{"nul":"\u0000"}"#), "Unicode"),
         (line("1", #"{"half":"\ud83d"}"#), "json"),
@@ -179,9 +187,13 @@ struct ImportTests {
             let written = try await test.command.run(["read", "--json"])
             #expect(written.status == 0, "\(written.error)")
             try await CommandTest.with { other in
-                let result = try await other.command.run(["import", "-", "--name", "copy"], input: Data(written.output.utf8))
+                let result = try await other.command.run(
+                    ["import", "-", "--name", "copy"],
+                    input: Data(written.output.utf8)
+                )
                 #expect(result.status == 0, "\(result.error)")
-                let columns = "SELECT to_jsonb(e)::text FROM (SELECT event_id, event_data, metadata, occurred_at, version "
+                let columns =
+                    "SELECT to_jsonb(e)::text FROM (SELECT event_id, event_data, metadata, occurred_at, version "
                 let all = columns + "FROM millrace.events ORDER BY id) AS e"
                 let (ours, theirs) = (try await test.texts(all), try await other.texts(all))
                 #expect(ours == theirs)

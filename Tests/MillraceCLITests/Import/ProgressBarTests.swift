@@ -23,7 +23,9 @@ struct ProgressBarTests {
 
 @Suite("Numbers for people")
 struct BytesTests {
-    @Test(arguments: [(0, "0 bytes"), (1_023, "1023 bytes"), (1_536, "1.5 KiB"), (128 << 20, "128 MiB"), (33 << 29, "16.5 GiB")])
+    @Test(arguments: [
+        (0, "0 bytes"), (1_023, "1023 bytes"), (1_536, "1.5 KiB"), (128 << 20, "128 MiB"), (33 << 29, "16.5 GiB"),
+    ])
     func bytes(value: Int, text: String) {
         #expect(value.bytes == text)
     }

@@ -32,6 +32,20 @@ struct ResumeTests {
         }
     }
 
+    @Test("of nothing stores nothing, and begins when there is something")
+    func empty() async throws {
+        try await CommandTest.with { test in
+            let file = try test.folder.file(named: "later.ndjson", text: "")
+            let nothing = try await test.command.run(["import", file])
+            #expect(nothing.status == 0, "\(nothing.error)")
+            #expect(nothing.output == "\(file) is empty: nothing was stored.\n")
+            let all = lines(3)
+            _ = try test.folder.file(named: "later.ndjson", lines: all)
+            #expect(try await test.command.run(["import", file]).status == 0)
+            #expect(try await test.eventsEqual(to: all) == 3)
+        }
+    }
+
     @Test("refuses another input, and one that is shorter, and stores nothing of it")
     func otherInput() async throws {
         try await CommandTest.with { test in

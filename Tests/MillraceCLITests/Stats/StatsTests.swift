@@ -28,9 +28,10 @@ struct StatsTests {
     @Test("count events, streams and types, know the ends of the log and what waits behind the horizon")
     func filled() async throws {
         try await CommandTest.with { test in
-            let lines = (1...1_234).map { ImportTests.line("s\($0 % 10)", "{}") } + [
-                #"{"event_type":"rare","aggregate_type":"x","aggregate_id":"1","event_data":{}}"#
-            ]
+            let lines =
+                (1...1_234).map { ImportTests.line("s\($0 % 10)", "{}") } + [
+                    #"{"event_type":"rare","aggregate_type":"x","aggregate_id":"1","event_data":{}}"#
+                ]
             let file = try test.folder.file(named: "many.ndjson", lines: lines)
             #expect(try await test.command.run(["import", file]).status == 0)
             let text = try await test.command.run(["stats", "--top", "1"])

@@ -4,7 +4,7 @@ import MillracePostgres
 import Testing
 
 /// What an append stores, answers and repeats.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct AppendTests {
     private struct OrderPlaced: TypedEvent, Equatable {
         static let eventType = "order.placed"

@@ -6,7 +6,7 @@ import Testing
 @testable import MillraceEmbedded
 
 /// Real events are stored and come back equal as JSON, in the file's order within each stream.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct RealDataTests {
     private static let lotSize = 2_000
 

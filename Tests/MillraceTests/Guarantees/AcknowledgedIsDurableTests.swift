@@ -6,7 +6,7 @@ import Testing
 
 /// What an append has acknowledged is there after a crash, once; what it has not is there once or not at all, and
 /// appending it again with the same ids settles which.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct AcknowledgedIsDurableTests {
     private static let writers = 8
     private static let crashes = 3

@@ -5,7 +5,7 @@ import Testing
 
 /// What cannot be stored is refused with a sentence that names the field; nothing of it is stored, and the connection
 /// goes on as if nothing had been.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct BadEventTests {
     /// Something a publisher may get wrong, and what the refusal has to say.
     struct Mistake: Sendable, CustomTestStringConvertible {

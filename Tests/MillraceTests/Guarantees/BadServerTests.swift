@@ -6,7 +6,7 @@ import Testing
 
 /// A server that cannot serve says so in one sentence: the wrong password, the wrong database, the wrong version, a
 /// disk that is full. Nothing is stored, nothing crashes, and what can recover does.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct BadServerTests {
     @Test func withAnotherPassword() async throws {
         let postgres = try await sharedPostgres()

@@ -4,7 +4,7 @@ import MillracePostgres
 import Testing
 
 /// Every subscriber receives every event that was stored, once, in position order, whatever the publishers do.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct NoEventIsSkippedTests {
     /// How long the publishers go on: MILLRACE_SOAK_SECONDS, else 20.
     static let soak = Duration.seconds(

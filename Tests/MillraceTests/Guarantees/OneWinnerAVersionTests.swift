@@ -4,7 +4,7 @@ import MillracePostgres
 import Testing
 
 /// Of all who append with the same expected version exactly one wins, and the others learn what stopped them.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct OneWinnerAVersionTests {
     private static let racers = 16
 

@@ -5,7 +5,7 @@ import Testing
 
 /// A session that knows nothing but SQL can do everything: publish, read, listen, rebuild; and all of it but listening
 /// through PgBouncer in transaction mode, where the library works too.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct PlainSQLTests {
     @Test func isEnoughForTheWholeLife() async throws {
         try await withStore { store in

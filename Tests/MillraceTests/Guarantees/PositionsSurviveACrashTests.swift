@@ -4,7 +4,7 @@ import MillracePostgres
 import Testing
 
 /// A position that a subscriber has seen never names another event, and none is skipped, after PostgreSQL was killed.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct PositionsSurviveACrashTests {
     private static let crashes = 3
     private static let rolledBackAppends = 200

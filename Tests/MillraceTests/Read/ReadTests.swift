@@ -4,7 +4,7 @@ import MillracePostgres
 import Testing
 
 /// Streams and the log can be read from and to any place, in pages that the caller does not notice.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct ReadTests {
     private static let stream = StreamID("read", "1")
 

@@ -4,7 +4,7 @@ import MillracePostgres
 import Testing
 
 /// What a subscription promises besides completeness, which Guarantees/NoEventIsSkipped is about.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(15)))
 struct SubscriptionTests {
     private static func event(_ type: String = "t") -> NewEvent { NewEvent(type: type, data: .emptyObject) }
 
@@ -251,7 +251,7 @@ struct SubscriptionTests {
 }
 
 /// A live subscription outlives a restart of PostgreSQL.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(15)))
 struct SubscriptionOverARestartTests {
     @Test func goesOnWhereItWas() async throws {
         try await CrashableServer.run { server in

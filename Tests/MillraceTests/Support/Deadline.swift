@@ -12,7 +12,7 @@ private let beat = Duration.milliseconds(10)
 /// Returns as soon as a condition holds; fails by its name where that is not so in time.
 func eventually(
     _ what: String,
-    within limit: Duration = .seconds(30),
+    within limit: Duration = .seconds(120),
     _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit

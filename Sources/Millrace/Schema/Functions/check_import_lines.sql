@@ -40,7 +40,7 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN
             -- Each line is a batch of one to check_batch: what it says about event 1 it says about this line.
             GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
-            reason := replace(SQLERRM, ' of event 1', '') || coalesce(': ' || left(nullif(v_detail, ''), 200), '');
+            reason := replace(SQLERRM, ' of event 1', '') || coalesce(': ' || rtrim(left(nullif(v_detail, ''), 200), '.'), '');
         END;
         IF reason IS NOT NULL THEN
             RETURN NEXT;
