@@ -82,6 +82,8 @@ struct TestFolder: Sendable {
             do {
                 try await EmbeddedPostgres.stop(.immediate, serverOf: configuration(of: path), logger: logger)
                 try remove(path)
+            } catch CocoaError.fileNoSuchFile {
+                // Its own guard, or another sweeper, is removing it in this very moment.
             } catch {
                 logger.warning("The leftovers of a test in \(path) could not be removed: \(error)")
             }

@@ -100,6 +100,9 @@ public struct PageSubscription: AsyncSequence, Sendable {
                     )
                     position = page.scannedTo
                     return page
+                } catch EventStoreError.postgres(.cancelled) {
+                    // Whether the cancellation met it waiting or reading is chance, and the same to its consumer.
+                    throw CancellationError()
                 } catch EventStoreError.postgres(let error) where error.isOutage {
                     let outage = ContinuousClock.now - firstTry
                     guard outage < subscription.options.outageLimit else { throw EventStoreError.postgres(error) }

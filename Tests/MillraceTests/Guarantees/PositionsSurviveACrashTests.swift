@@ -27,7 +27,7 @@ struct PositionsSurviveACrashTests {
             var subscriber = PostgresConfiguration(server.connectionString)
             subscriber.applicationName = "crash subscriber"
             try await withStores(publisher, subscriber) { publisher, subscriber in
-                try await publisher.client.script("CREATE TABLE public.unprotected (trial int NOT NULL)")
+                try await subscriber.client.script("CREATE TABLE public.unprotected (trial int NOT NULL)")
                 let seen = Sightings(of: "live subscriber over \(Self.crashes) crashes")
                 var options = SubscriptionOptions(limits: PageLimits(events: 50))
                 options.backoff = PostgresBackoff(initial: .milliseconds(20), maximum: .milliseconds(200))

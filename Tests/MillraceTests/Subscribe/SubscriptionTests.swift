@@ -127,6 +127,27 @@ struct SubscriptionTests {
         }
     }
 
+    /// The same where it is not waiting for events but for PostgreSQL.
+    @Test func cancellingItsTaskInTheMiddleOfAReadEndsItWithTheSameError() async throws {
+        try await withStore { store in
+            try await store.withTransaction { transaction in
+                try await transaction.query("LOCK TABLE millrace.store IN ACCESS EXCLUSIVE MODE")
+                let reader = LiveReader(store.subscribe(from: .start))
+                try await eventually("the subscription waits for the lock") {
+                    let waiting = try await store.client.query(
+                        """
+                        SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event_type = 'Lock'
+                        """
+                    )
+                    return try waiting[0].decode(Int64.self, at: 0) > 0
+                }
+                reader.cancel()
+                await #expect(throws: CancellationError.self) { try await reader.ended() }
+            }
+        }
+    }
+
     /// A transaction that stays open for long holds back what comes after it; nothing of either is lost.
     @Test func deliversATransactionThatCommitsLate() async throws {
         try await withStore { store in
