@@ -56,6 +56,8 @@ struct ServerSettings: Sendable {
             ("max_locks_per_transaction", "256"),
             // Publishers that lock streams in different orders otherwise stand still for a whole second.
             ("deadlock_timeout", "200ms"),
+            // Whoever idles in an open transaction holds every subscriber back.
+            ("idle_in_transaction_session_timeout", "5min"),
             ("max_wal_size", "2GB"),
             // A forgotten replication slot must not fill the disk.
             ("max_slot_wal_keep_size", "4GB"),
