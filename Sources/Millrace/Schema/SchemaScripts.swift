@@ -33,6 +33,7 @@ extension Migrator {
         SchemaScript("refused_requests", PackageResources.refused_requests_sql),
         SchemaScript("requests_are_entangled", PackageResources.requests_are_entangled_sql),
         SchemaScript("append_disentangled", PackageResources.append_disentangled_sql),
+        SchemaScript("append_single", PackageResources.append_single_sql),
         SchemaScript("append_events", PackageResources.append_events_sql),
         SchemaScript("ring", PackageResources.ring_sql),
         SchemaScript("publish_checked", PackageResources.publish_checked_sql),

@@ -1,5 +1,7 @@
 -- Appends requests, each all-or-nothing and independent of the others, in their order; one row out per request.
 --
+-- A call with one event goes a shorter way, append_single.
+--
 -- All stream rows of the call are locked in one fixed order before anything else is read. Then, as long as no request's
 -- fate can depend on another's (they share no stream that one has an expectation of, and repeat no event id), all are
 -- decided and stored by the same few statements. Otherwise they are stored one after the other, and each sees what the one
@@ -35,6 +37,39 @@ DECLARE
     v_unborn bigint;
     v_one    record;
 BEGIN
+    -- One event, which expects nothing, or something of its own stream.
+    IF (cardinality(p_requests), cardinality(p_event_types), cardinality(p_aggregate_types), cardinality(p_aggregate_ids),
+        cardinality(p_event_data), coalesce(cardinality(p_metadata), 1), coalesce(cardinality(p_event_ids), 1),
+        coalesce(cardinality(p_occurred_at), 1), coalesce(cardinality(p_payloads), 1),
+        coalesce(cardinality(p_content_types), 1)) = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+       AND (CASE coalesce(cardinality(p_expect_requests), 0)
+           WHEN 0 THEN coalesce(cardinality(p_expect_versions), 0) = 0
+               AND coalesce(cardinality(p_expect_aggregate_types), 0) = 0
+               AND coalesce(cardinality(p_expect_aggregate_ids), 0) = 0
+           WHEN 1 THEN p_expect_requests = p_requests AND p_expect_aggregate_types = p_aggregate_types
+               AND p_expect_aggregate_ids = p_aggregate_ids AND cardinality(p_expect_versions) = 1
+               AND p_expect_versions[1] IS NOT NULL
+           ELSE false
+       END) THEN
+        SELECT a.* INTO v_one
+        FROM millrace.append_single(
+            p_requests[1], p_event_types[1], p_aggregate_types[1], p_aggregate_ids[1], p_event_data[1], p_metadata[1],
+            p_event_ids[1], p_occurred_at[1], p_payloads[1], p_content_types[1], p_expect_versions[1]
+        ) AS a;
+        IF v_one.outcome IS NOT NULL THEN
+            request := p_requests[1];
+            outcome := v_one.outcome;
+            IF outcome IN ('appended', 'duplicate') THEN
+                positions := ARRAY[v_one.stored_position];
+                versions := ARRAY[v_one.stored_version];
+                event_ids := ARRAY[v_one.stored_event_id];
+            END IF;
+            conflicts := v_one.conflict;
+            RETURN NEXT;
+            RETURN;
+        END IF;
+    END IF;
+
     PERFORM millrace.check_batch(
         p_requests, p_event_types, p_aggregate_types, p_aggregate_ids, p_event_data, p_metadata, p_event_ids,
         p_occurred_at, p_payloads, p_content_types,
