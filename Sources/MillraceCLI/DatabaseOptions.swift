@@ -88,15 +88,7 @@ struct DatabaseOptions: ParsableArguments {
     ) async throws -> Value {
         var configuration = PostgresConfiguration(connectionString)
         configuration.maximumConnections = connections
-        let client = PostgresClient(configuration, logger: logger)
-        do {
-            let value = try await body(client)
-            await client.close()
-            return value
-        } catch {
-            await client.close()
-            throw error
-        }
+        return try await withPostgresClient(configuration, logger: logger, body)
     }
 
     private func released<Value>(_ server: EmbeddedPostgres, _ body: () async throws -> Value) async throws -> Value {

@@ -365,3 +365,21 @@ extension PostgresConnection {
         }
     }
 }
+
+/// A client for the time of `body`, closed afterwards whatever its end.
+/// - Throws: what `body` throws.
+public func withPostgresClient<Value>(
+    _ configuration: PostgresConfiguration,
+    logger: Logger = Logger(label: "millrace.postgres"),
+    _ body: (PostgresClient) async throws -> Value
+) async throws -> Value {
+    let client = PostgresClient(configuration, logger: logger)
+    do {
+        let value = try await body(client)
+        await client.close()
+        return value
+    } catch {
+        await client.close()
+        throw error
+    }
+}

@@ -45,13 +45,5 @@ private func withQuietClient<Value>(
 ) async throws -> Value {
     var logger = Logger(label: "millrace.tests")
     logger.logLevel = .critical
-    let client = PostgresClient(PostgresConfiguration(connectionString), logger: logger)
-    do {
-        let value = try await body(client)
-        await client.close()
-        return value
-    } catch {
-        await client.close()
-        throw error
-    }
+    return try await withPostgresClient(PostgresConfiguration(connectionString), logger: logger, body)
 }

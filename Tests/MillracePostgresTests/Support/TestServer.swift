@@ -22,15 +22,7 @@ func withClient<T>(
     _ change: (inout PostgresConfiguration) -> Void = { _ in },
     _ body: (PostgresClient) async throws -> T
 ) async throws -> T {
-    let client = PostgresClient(try await testConfiguration(change))
-    do {
-        let value = try await body(client)
-        await client.close()
-        return value
-    } catch {
-        await client.close()
-        throw error
-    }
+    try await withPostgresClient(try await testConfiguration(change), body)
 }
 
 func withTestConnection<T>(

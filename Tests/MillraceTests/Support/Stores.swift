@@ -24,15 +24,7 @@ func withClient<Value>(
     _ configuration: PostgresConfiguration,
     _ body: (PostgresClient) async throws -> Value
 ) async throws -> Value {
-    let client = PostgresClient(configuration, logger: quiet)
-    do {
-        let value = try await body(client)
-        await client.close()
-        return value
-    } catch {
-        await client.close()
-        throw error
-    }
+    try await withPostgresClient(configuration, logger: quiet, body)
 }
 
 /// An empty database of the test's own, dropped afterwards.
