@@ -14,9 +14,19 @@ public struct StreamID: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "\(aggregateType)/\(aggregateID)" }
 }
 
-extension StreamID: Comparable {
-    /// By type, then by id, both by Unicode scalar order: the order PostgreSQL's `C` collation gives.
-    public static func < (left: StreamID, right: StreamID) -> Bool {
-        (left.aggregateType, left.aggregateID) < (right.aggregateType, right.aggregateID)
+// PostgreSQL compares names byte by byte. Swift's strings are equal where they look alike: é in one scalar or in two would be
+// one key here and two streams there, and an expectation of one could be taken for the other's.
+extension StreamID {
+    public static func == (left: StreamID, right: StreamID) -> Bool {
+        left.aggregateType.utf8.elementsEqual(right.aggregateType.utf8)
+            && left.aggregateID.utf8.elementsEqual(right.aggregateID.utf8)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        for var part in [aggregateType, aggregateID] {
+            part.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+            // No UTF-8 has this byte, so that a/bc and ab/c differ.
+            hasher.combine(0xFF as UInt8)
+        }
     }
 }
