@@ -11,9 +11,15 @@ final class Doorbell: Sendable {
     /// One ring uses up one transaction id, so there are at most a thousand a second.
     static let shortestInterval = Duration.milliseconds(1)
 
+    /// A ring that takes longer has failed: the server hangs, or the host is gone.
+    static let ringTimeout = Duration.seconds(5)
+
+    private typealias Flusher = CheckedContinuation<Void, Never>
+
     private enum State {
         case idle
-        case ringing(next: Position?, flushers: [CheckedContinuation<Void, Never>])
+        /// `current` wait for the ring that is on its way, `later` for the one behind it.
+        case ringing(next: Position?, current: [Flusher], later: [Flusher])
     }
 
     private let client: PostgresClient
@@ -30,28 +36,32 @@ final class Doorbell: Sendable {
         let starts = state.withLock { state -> Bool in
             switch state {
             case .idle:
-                state = .ringing(next: nil, flushers: [])
+                state = .ringing(next: nil, current: [], later: [])
                 return true
-            case .ringing(let next, let flushers):
-                state = .ringing(next: max(next ?? position, position), flushers: flushers)
+            case .ringing(let next, let current, let later):
+                state = .ringing(next: max(next ?? position, position), current: current, later: later)
                 return false
             }
         }
         if starts { Task { await send(position) } }
     }
 
-    /// Returns when no ring is on its way.
+    /// Returns when every ring that was asked for by now has been sent, or has failed.
     func flush() async {
-        await withCheckedContinuation { continuation in
+        await withCheckedContinuation { flusher in
             let isIdle = state.withLock { state -> Bool in
                 switch state {
-                case .idle: return true
-                case .ringing(let next, let flushers):
-                    state = .ringing(next: next, flushers: flushers + [continuation])
+                case .idle:
+                    return true
+                case .ringing(nil, let current, let later):
+                    state = .ringing(next: nil, current: current + [flusher], later: later)
+                    return false
+                case .ringing(let next?, let current, let later):
+                    state = .ringing(next: next, current: current, later: later + [flusher])
                     return false
                 }
             }
-            if isIdle { continuation.resume() }
+            if isIdle { flusher.resume() }
         }
     }
 
@@ -60,7 +70,7 @@ final class Doorbell: Sendable {
         while let ringing = position {
             let start = ContinuousClock.now
             do {
-                try await client.query(Statements.ring, [.text(ringing.description)])
+                try await client.query(Statements.ring, [.text(ringing.description)], timeout: Doorbell.ringTimeout)
             } catch {
                 logger.debug("The doorbell did not ring", metadata: ["error": "\(error)"])
             }
@@ -70,16 +80,16 @@ final class Doorbell: Sendable {
     }
 
     private func takeNext() -> Position? {
-        let (next, flushers) = state.withLock { state -> (Position?, [CheckedContinuation<Void, Never>]) in
+        let (next, flushers) = state.withLock { state -> (Position?, [Flusher]) in
             switch state {
             case .idle:
                 preconditionFailure("a doorbell that rings is not idle")
-            case .ringing(let next?, let flushers):
-                state = .ringing(next: nil, flushers: flushers)
-                return (next, [])
-            case .ringing(nil, let flushers):
+            case .ringing(let next?, let current, let later):
+                state = .ringing(next: nil, current: later, later: [])
+                return (next, current)
+            case .ringing(nil, let current, let later):
                 state = .idle
-                return (nil, flushers)
+                return (nil, current + later)
             }
         }
         for flusher in flushers { flusher.resume() }
