@@ -6,7 +6,7 @@ extension EventStore {
     /// Returns when the events are durable. Throws ``EventStoreError``: a conflict, a refusal, or an unknown outcome;
     /// see there what each means. The same ids appended again are answered with the original positions.
     ///
-    /// - Parameter session: a transaction of yours, and the events are stored when it commits. Several appends in
+    /// - Parameter transaction: one of yours, and the events are stored when it commits. Several appends in
     ///   one transaction can deadlock against another transaction that locks the same streams in another order:
     ///   make it one ``AppendRequest``, or lock all streams first with ``lockStreams(_:in:)``.
     @discardableResult
@@ -14,9 +14,9 @@ extension EventStore {
         _ events: [NewEvent],
         to stream: StreamID,
         expecting expected: ExpectedVersion = .any,
-        in session: (any PostgresSession)? = nil
+        in transaction: PostgresTransaction? = nil
     ) async throws -> AppendResult {
-        try await append(AppendRequest(events, to: stream, expecting: expected), in: session)
+        try await append(AppendRequest(events, to: stream, expecting: expected), in: transaction)
     }
 
     /// Stores one typed event at the end of a stream.
@@ -26,24 +26,24 @@ extension EventStore {
         to stream: StreamID,
         expecting expected: ExpectedVersion = .any,
         metadata: EventMetadata? = nil,
-        in session: (any PostgresSession)? = nil
+        in transaction: PostgresTransaction? = nil
     ) async throws -> AppendResult {
-        try await append([NewEvent(event, metadata: metadata)], to: stream, expecting: expected, in: session)
+        try await append([NewEvent(event, metadata: metadata)], to: stream, expecting: expected, in: transaction)
     }
 
     /// Stores the events of a request, in however many streams, together or not at all. One round trip.
     @discardableResult
     public func append(
         _ request: AppendRequest,
-        in session: (any PostgresSession)? = nil
+        in transaction: PostgresTransaction? = nil
     ) async throws -> AppendResult {
         guard !request.entries.isEmpty else {
             throw EventStoreError.invalidEvent("the request has no events", hint: "Append at least one event.")
         }
         let parameters = try AppendEncoding.parameters(of: [request])
         do {
-            if let session {
-                let rows = try await session.query(Statements.append, parameters)
+            if let transaction {
+                let rows = try await transaction.query(Statements.append, parameters)
                 return try AppendEncoding.result(of: request, in: rows[0])
             }
             let rows = try await sendRetrying(parameters)
@@ -51,7 +51,7 @@ extension EventStore {
             if !result.wasRepeated { doorbell.ring(result.lastPosition) }
             return result
         } catch let error as PostgresError {
-            throw await diagnose(error, of: request, in: session)
+            throw await diagnose(error, of: request, in: transaction)
         }
     }
 
@@ -89,15 +89,15 @@ extension EventStore {
     private func diagnose(
         _ error: PostgresError,
         of request: AppendRequest,
-        in session: (any PostgresSession)?
+        in transaction: PostgresTransaction?
     ) async -> any Error {
         switch error {
         // Cancelled and timed out too: whether the statement had been sent by then is not known here.
         case .connectionLost, .outcomeUnknown, .cancelled, .timedOut:
             // Inside a caller's transaction nothing is stored without the caller's commit.
-            if session != nil { return EventStoreError.postgres(error) }
+            if transaction != nil { return EventStoreError.postgres(error) }
             return EventStoreError.outcomeUnknown(eventIDs: request.entries.map(\.event.id))
-        case .server(let server) where session == nil && EventDiagnosis.isAboutJSON(server):
+        case .server(let server) where transaction == nil && EventDiagnosis.isAboutJSON(server):
             return await EventDiagnosis.refusal(of: request, server, client: client)
         case .server, .cannotConnect, .poolExhausted, .acquireTimedOut, .clientClosed,
             .decoding, .misuse:
