@@ -27,7 +27,7 @@ public final class TestServer: Sendable {
     public let postgres: EmbeddedPostgres
 
     /// Databases in use at a time; further tests wait. More would only take the processor and the connections from each
-    /// other. A test that takes a second database while it holds one still finds a place as long as few do so.
+    /// other. A test that takes a second database while it holds one does not wait.
     public static let databasesAtOnce = 8
 
     private let folder: TestFolder

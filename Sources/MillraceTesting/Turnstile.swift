@@ -14,10 +14,14 @@ final class Turnstile: Sendable {
         state = Mutex(State(free: places))
     }
 
+    /// Whoever is inside already has a place: with a second one for each, all of them could wait for each other.
+    @TaskLocal private static var isInside = false
+
     func pass<Value>(_ body: () async throws -> Value) async rethrows -> Value {
+        if Turnstile.isInside { return try await body() }
         await enter()
         defer { leave() }
-        return try await body()
+        return try await Turnstile.$isInside.withValue(true) { try await body() }
     }
 
     private func enter() async {
