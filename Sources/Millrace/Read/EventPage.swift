@@ -1,9 +1,9 @@
 public import MillracePostgres
 
 #if canImport(FoundationEssentials)
-    import FoundationEssentials
+    public import FoundationEssentials
 #else
-    import Foundation
+    public import Foundation
 #endif
 
 /// A stretch of the log: the events of it that were asked for, and how far it reached.
@@ -15,6 +15,11 @@ public struct EventPage: Sendable {
     public let scannedTo: Position
     /// Nothing more could be read when this page was: it reached the horizon.
     public let isLast: Bool
+    /// The life of the store that the positions belong to; see ``Checkpoint``.
+    public let epoch: UUID
+
+    /// What a consumer keeps outside of the store.
+    public var checkpoint: Checkpoint { Checkpoint(epoch: epoch, position: scannedTo) }
 }
 
 /// How much one round trip reads.
@@ -39,6 +44,7 @@ extension EventStore {
         after position: Position,
         matching filter: EventFilter = .all,
         limits: PageLimits = PageLimits(),
+        timeout: Duration? = nil,
         in session: (any PostgresSession)? = nil
     ) async throws -> EventPage {
         try await EventStoreError.translating {
@@ -50,46 +56,41 @@ extension EventStore {
                     .textArray(filter.eventTypes),
                     .textArray(filter.aggregateTypes),
                     .int4(Int32(clamping: limits.scanned)),
-                ]
+                ],
+                timeout: timeout
             )
-            return try EventPage(rows, after: position, matching: filter, limits: limits)
+            return try EventPage(rows)
         }
     }
 
     /// Where the log ends now: the position of the last committed event at or below the horizon. One round trip.
-    public func lastPosition(in session: (any PostgresSession)? = nil) async throws -> Position {
+    public func lastPosition(
+        timeout: Duration? = nil,
+        in session: (any PostgresSession)? = nil
+    ) async throws -> Position {
         try await EventStoreError.translating {
-            let rows = try await (session ?? client).query(Statements.lastCommitted)
+            let rows = try await (session ?? client).query(Statements.lastCommitted, [], timeout: timeout)
             return Position(try rows[0].decode(Int64.self, at: 0))
         }
     }
 }
 
 extension EventPage {
-    // The columns `scanned_to` and `horizon` stand before those of the event in every row.
-    private static let eventColumns = 2
+    // The columns of the page stand before those of the event in every row.
+    private static let eventColumns = 3
 
-    init(
-        _ rows: PostgresRows,
-        after position: Position,
-        matching filter: EventFilter,
-        limits: PageLimits
-    ) throws {
+    init(_ rows: PostgresRows) throws {
         guard let first = rows.first else {
             throw EventStoreError.notMigrated("read_page answered without a row")
         }
         scannedTo = Position(try first.decode(Int64.self, at: 0))
+        isLast = try first.decode(Bool.self, at: 1)
+        epoch = try first.decode(UUID.self, at: 2)
         if first.isNull(at: EventPage.eventColumns) {
             events = []
         } else {
             events = try rows.map { try RecordedEvent($0, firstColumn: EventPage.eventColumns) }
         }
-        // The horizon may lie in a gap, above the last event, so that `scanned_to` never reaches it. Without a
-        // filter a page that is not full says the same; with one, a page that looked at nothing more does.
-        let horizon = try first.decode(Int64.self, at: 1)
-        isLast =
-            scannedTo == position || scannedTo.rawValue >= horizon
-            || (filter == .all && events.count < min(limits.events, limits.scanned))
     }
 }
 

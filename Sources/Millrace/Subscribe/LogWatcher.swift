@@ -14,8 +14,16 @@ final class LogWatcher: Sendable {
     static let fastestBeat = Duration.milliseconds(20)
     static let slowestBeat = Duration.seconds(1)
 
+    /// A look that takes longer has failed: the server hangs, or the host is gone.
+    static let pollTimeout = Duration.seconds(5)
+
+    private struct Waiter {
+        let owner: ObjectIdentifier
+        let continuation: AsyncStream<Void>.Continuation
+    }
+
     private struct State {
-        var waiters: [UInt64: AsyncStream<Void>.Continuation] = [:]
+        var waiters: [UInt64: Waiter] = [:]
         var nextID: UInt64 = 0
         var task: Task<Void, Never>?
     }
@@ -43,42 +51,45 @@ final class LogWatcher: Sendable {
             self.hints = hints
         }
 
-        /// Ends the hints: whoever waits for one is woken up for good.
-        func leave() { watcher.remove(id) }
-
-        var hasLeft: Bool { !watcher.isWaiting(id) }
-
         deinit { watcher.remove(id) }
     }
 
-    func takePlace() -> Place {
+    func takePlace(for owner: AnyObject) -> Place {
         let (hints, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let id = state.withLock { state in
             let id = state.nextID
             state.nextID += 1
-            state.waiters[id] = continuation
+            state.waiters[id] = Waiter(owner: ObjectIdentifier(owner), continuation: continuation)
             if state.task == nil { state.task = Task { await watch() } }
             return id
         }
         return Place(watcher: self, id: id, hints: hints)
     }
 
+    /// Ends the hints of all places of an owner: whoever waits for one is woken up for good.
+    func dismiss(_ owner: AnyObject) {
+        remove { $0.value.owner == ObjectIdentifier(owner) }
+    }
+
     private func remove(_ id: UInt64) {
-        let (continuation, task) = state.withLock { state -> (AsyncStream<Void>.Continuation?, Task<Void, Never>?) in
-            let continuation = state.waiters.removeValue(forKey: id)
-            guard state.waiters.isEmpty else { return (continuation, nil) }
+        remove { $0.key == id }
+    }
+
+    private func remove(_ isLeaving: ((key: UInt64, value: Waiter)) -> Bool) {
+        let (leaving, task) = state.withLock { state -> ([Waiter], Task<Void, Never>?) in
+            let leaving = state.waiters.filter { isLeaving(($0.key, $0.value)) }
+            for id in leaving.keys { state.waiters[id] = nil }
+            guard state.waiters.isEmpty else { return (Array(leaving.values), nil) }
             defer { state.task = nil }
-            return (continuation, state.task)
+            return (Array(leaving.values), state.task)
         }
-        continuation?.finish()
+        for waiter in leaving { waiter.continuation.finish() }
         task?.cancel()
     }
 
-    private func isWaiting(_ id: UInt64) -> Bool { state.withLock { $0.waiters[id] != nil } }
-
     private func wakeAll() {
         let waiters = state.withLock { Array($0.waiters.values) }
-        for waiter in waiters { waiter.yield() }
+        for waiter in waiters { waiter.continuation.yield() }
     }
 
     private func watch() async {
@@ -96,7 +107,8 @@ final class LogWatcher: Sendable {
         var last: Int64?
         var beat = LogWatcher.fastestBeat
         while !Task.isCancelled {
-            let latest = try? await client.query(Statements.latestPosition).first?.decode(Int64.self, at: 0)
+            let latest = try? await client.query(Statements.latestPosition, [], timeout: LogWatcher.pollTimeout)
+                .first?.decode(Int64.self, at: 0)
             beat = latest != last ? LogWatcher.fastestBeat : min(beat * 2, LogWatcher.slowestBeat)
             last = latest
             wakeAll()

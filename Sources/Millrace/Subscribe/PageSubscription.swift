@@ -1,5 +1,5 @@
-import Logging
-public import MillracePostgres
+import MillracePostgres
+import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -10,19 +10,20 @@ public import MillracePostgres
 /// How a subscription reads.
 public struct SubscriptionOptions: Sendable {
     public var limits: PageLimits
-    /// How long a subscription goes on trying when PostgreSQL cannot be reached, before it throws.
+    /// How long a subscription goes on trying when PostgreSQL cannot be reached, before it throws. It tries again at the
+    /// beat at which it looks for new events: 20 ms after the loss, then less and less often, down to once a second.
     public var outageLimit: Duration
-    /// How long it waits between those tries.
-    public var backoff: PostgresBackoff
+    /// A page that takes longer counts as a lost connection.
+    public var pageTimeout: Duration
 
     public init(
         limits: PageLimits = PageLimits(),
         outageLimit: Duration = .seconds(300),
-        backoff: PostgresBackoff = PostgresBackoff()
+        pageTimeout: Duration = .seconds(30)
     ) {
         self.limits = limits
         self.outageLimit = outageLimit
-        self.backoff = backoff
+        self.pageTimeout = pageTimeout
     }
 }
 
@@ -38,25 +39,35 @@ public struct PageSubscription: AsyncSequence, Sendable {
     let start: StartingPoint
     let filter: EventFilter
     let options: SubscriptionOptions
-    private let place: LogWatcher.Place
+    private let stopping = Stopping()
+
+    private final class Stopping: Sendable {
+        private let flag = Atomic(false)
+        var isAsked: Bool { flag.load(ordering: .acquiring) }
+        func ask() { flag.store(true, ordering: .releasing) }
+    }
 
     init(store: EventStore, start: StartingPoint, filter: EventFilter, options: SubscriptionOptions) {
         self.store = store
         self.start = start
         self.filter = filter
         self.options = options
-        place = store.watcher.takePlace()
     }
 
-    /// Ends the sequence in order: no further page is fetched, and a waiting consumer is woken up.
-    public func stop() { place.leave() }
+    /// Ends every iteration of it in order: no further page is fetched, and a waiting consumer is woken up.
+    public func stop() {
+        stopping.ask()
+        store.watcher.dismiss(stopping)
+    }
 
-    var isStopped: Bool { place.hasLeft }
+    var isStopped: Bool { stopping.isAsked }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 
+    /// One run through the log, from the starting point on.
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let subscription: PageSubscription
+        private let place: LogWatcher.Place
         private var hints: AsyncStream<Void>.Iterator
         private var position: Position?
         private var epoch: UUID?
@@ -64,22 +75,17 @@ public struct PageSubscription: AsyncSequence, Sendable {
 
         init(_ subscription: PageSubscription) {
             self.subscription = subscription
-            hints = subscription.place.hints.makeAsyncIterator()
+            place = subscription.store.watcher.takePlace(for: subscription.stopping)
+            hints = place.hints.makeAsyncIterator()
+            if case .checkpoint(let checkpoint) = subscription.start { epoch = checkpoint.epoch }
         }
 
         public mutating func next() async throws -> EventPage? {
             while true {
-                if isCaughtUp {
-                    guard await hints.next(isolation: #isolation) != nil else {
-                        try Task.checkCancellation()
-                        return nil
-                    }
-                } else if subscription.isStopped {
-                    return nil
-                }
+                if isCaughtUp, try await !isWoken() { return nil }
                 try Task.checkCancellation()
                 let before = position
-                let page = try await fetch()
+                guard let page = try await fetch() else { return nil }
                 let wasCaughtUp = isCaughtUp
                 isCaughtUp = page.isLast
                 // The page that reaches the end is handed out even where it is empty, so that "caught up" is seen.
@@ -87,50 +93,60 @@ public struct PageSubscription: AsyncSequence, Sendable {
             }
         }
 
-        private mutating func fetch() async throws -> EventPage {
+        /// - Returns: false where the subscription was stopped.
+        private mutating func isWoken() async throws -> Bool {
+            guard await hints.next(isolation: #isolation) != nil else {
+                try Task.checkCancellation()
+                return false
+            }
+            return true
+        }
+
+        /// - Returns: nil where the subscription was stopped.
+        private mutating func fetch() async throws -> EventPage? {
             let firstTry = ContinuousClock.now
-            var failures = 0
             while true {
+                if subscription.isStopped { return nil }
                 do {
-                    let from = try await beginning(reconnected: failures > 0)
-                    let page = try await subscription.store.readPage(
-                        after: from,
-                        matching: subscription.filter,
-                        limits: subscription.options.limits
-                    )
-                    position = page.scannedTo
-                    return page
+                    return try await fetchOnce()
                 } catch EventStoreError.postgres(.cancelled) {
                     // Whether the cancellation met it waiting or reading is chance, and the same to its consumer.
                     throw CancellationError()
                 } catch EventStoreError.postgres(let error) where error.isOutage {
                     let outage = ContinuousClock.now - firstTry
                     guard outage < subscription.options.outageLimit else { throw EventStoreError.postgres(error) }
-                    failures += 1
-                    try await Task.sleep(for: subscription.options.backoff.delay(afterFailure: failures))
+                    if try await !isWoken() { return nil }
                 }
             }
         }
 
-        // Positions name the same events only within one epoch: looked up at the beginning and whenever the
-        // connection was lost, because a standby may have taken over meanwhile.
-        private mutating func beginning(reconnected: Bool) async throws -> Position {
-            if let position, !reconnected { return position }
-            let store = subscription.store
-            let actual = try await store.epoch()
-            if let epoch, epoch != actual { throw EventStoreError.unknownEpoch(expected: epoch, actual: actual) }
-            epoch = actual
+        private mutating func fetchOnce() async throws -> EventPage {
+            let from = try await beginning()
+            let page = try await subscription.store.readPage(
+                after: from,
+                matching: subscription.filter,
+                limits: subscription.options.limits,
+                timeout: subscription.options.pageTimeout
+            )
+            // A standby may have taken over since the last page, unnoticed where the pool replaced an idle connection:
+            // positions name the same events only within one epoch.
+            if let epoch, epoch != page.epoch {
+                throw EventStoreError.unknownEpoch(expected: epoch, actual: page.epoch)
+            }
+            epoch = page.epoch
+            position = page.scannedTo
+            return page
+        }
+
+        private mutating func beginning() async throws -> Position {
             if let position { return position }
             let from: Position
             switch subscription.start {
             case .start: from = .start
-            case .end: from = try await store.lastPosition()
+            case .end:
+                from = try await subscription.store.lastPosition(timeout: subscription.options.pageTimeout)
             case .after(let given): from = given
-            case .checkpoint(let checkpoint):
-                guard checkpoint.epoch == actual else {
-                    throw EventStoreError.unknownEpoch(expected: checkpoint.epoch, actual: actual)
-                }
-                from = checkpoint.position
+            case .checkpoint(let checkpoint): from = checkpoint.position
             }
             position = from
             return from
@@ -142,12 +158,12 @@ extension PostgresError {
     /// The server cannot be reached just now, and what was asked for was only reading.
     var isOutage: Bool {
         switch self {
-        case .connectionLost, .outcomeUnknown, .acquireTimedOut: true
+        case .connectionLost, .outcomeUnknown, .acquireTimedOut, .timedOut: true
         case .cannotConnect(let failure):
             failure.sqlState.map { [.cannotConnectNow, .tooManyConnections].contains($0) } ?? true
         case .server(let error):
             [.adminShutdown, .crashShutdown, .cannotConnectNow, .tooManyConnections].contains(error.sqlState)
-        case .cancelled, .timedOut, .poolExhausted, .clientClosed, .decoding, .misuse: false
+        case .cancelled, .poolExhausted, .clientClosed, .decoding, .misuse: false
         }
     }
 }

@@ -44,9 +44,8 @@ struct AcknowledgedIsDurableTests {
             configuration.sessionSettings["synchronous_commit"] = "off"
             try await withStores(configuration, configuration) { store, reader in
                 let seen = Sightings(of: "live subscriber over \(Self.crashes) crashes (\(victim))")
-                var options = SubscriptionOptions()
-                options.backoff = PostgresBackoff(initial: .milliseconds(20), maximum: .milliseconds(200))
-                let following = Task { [options] in
+                let options = SubscriptionOptions()
+                let following = Task {
                     for try await element in reader.subscribe(from: .start, options: options) {
                         if case .event(let event) = element { seen.note(event) }
                     }

@@ -29,9 +29,8 @@ struct PositionsSurviveACrashTests {
             try await withStores(publisher, subscriber) { publisher, subscriber in
                 try await subscriber.client.script("CREATE TABLE public.unprotected (trial int NOT NULL)")
                 let seen = Sightings(of: "live subscriber over \(Self.crashes) crashes")
-                var options = SubscriptionOptions(limits: PageLimits(events: 50))
-                options.backoff = PostgresBackoff(initial: .milliseconds(20), maximum: .milliseconds(200))
-                let following = Task { [options] in
+                let options = SubscriptionOptions(limits: PageLimits(events: 50))
+                let following = Task {
                     for try await element in subscriber.subscribe(from: .start, options: options) {
                         if case .event(let event) = element { seen.note(event) }
                     }

@@ -262,8 +262,7 @@ struct SubscriptionOverARestartTests {
                 store,
                 other in
                 let stream = StreamID("a", "1")
-                let backoff = PostgresBackoff(initial: .milliseconds(20), maximum: .milliseconds(200))
-                let reader = LiveReader(other.subscribe(from: .start, options: SubscriptionOptions(backoff: backoff)))
+                let reader = LiveReader(other.subscribe(from: .start))
                 try await store.append([NewEvent(type: "before", data: .emptyObject)], to: stream)
                 try await reader.hasEvents(1)
                 for restart in 1...2 {
@@ -290,10 +289,7 @@ struct SubscriptionOverARestartTests {
         try await CrashableServer.run { server in
             let configuration = PostgresConfiguration(server.connectionString)
             try await withStores(configuration, configuration) { _, other in
-                let options = SubscriptionOptions(
-                    outageLimit: .milliseconds(500),
-                    backoff: PostgresBackoff(initial: .milliseconds(20), maximum: .milliseconds(100))
-                )
+                let options = SubscriptionOptions(outageLimit: .milliseconds(500))
                 let reader = LiveReader(other.subscribe(from: .start, options: options))
                 try await reader.hasCaughtUp()
                 try await server.kill()

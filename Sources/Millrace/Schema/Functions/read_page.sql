@@ -1,6 +1,8 @@
 -- A page of the log for a reader that keeps a position: at least one row always, so that it learns how far was looked even
 -- where nothing matched (then one row whose id is NULL). scanned_to is the position of a committed event, matching or not,
--- at or below the horizon: the only kind of position that may be kept.
+-- at or below the horizon: the only kind of position that may be kept. is_last: there was nothing more to look at. The
+-- horizon itself cannot tell, because it may lie in a gap above the last event. epoch: the life of the store that the
+-- position belongs to; a reader that follows the log across a failover compares it page by page.
 --
 -- The page is read as a stream: at most p_scan_limit events are looked at, fewer when p_limit of them matched. Only when
 -- they did not all fit the filter is the edge of what was looked at asked for, which rereads ids alone; what lies below
@@ -12,7 +14,7 @@ CREATE OR REPLACE FUNCTION millrace.read_page(
     p_aggregate_types text[] DEFAULT NULL,
     p_scan_limit      int    DEFAULT 10000
 ) RETURNS TABLE (
-    scanned_to bigint, horizon bigint,
+    scanned_to bigint, horizon bigint, is_last boolean, epoch uuid,
     id bigint, event_id uuid, event_type text, aggregate_type text, aggregate_id text, version int,
     event_data jsonb, metadata jsonb, occurred_at timestamptz, created_at timestamptz,
     payload bytea, content_type text, previous_hash bytea, current_hash bytea
@@ -59,7 +61,16 @@ BEGIN
             )
         END AS position
     )
-    SELECT coalesce(edge.position, v_after), v_horizon, page.*
+    SELECT coalesce(edge.position, v_after), v_horizon,
+           CASE WHEN v_unfiltered AND (SELECT count(*) FROM page) < least(v_limit, v_scan_limit)
+               THEN true
+               ELSE NOT EXISTS (
+                   SELECT FROM millrace.events AS e
+                   WHERE e.id > coalesce(edge.position, v_after) AND e.id <= v_horizon
+               )
+           END,
+           (SELECT s.epoch FROM millrace.store AS s),
+           page.*
     FROM edge LEFT JOIN page ON true
     ORDER BY page.id;
 END
