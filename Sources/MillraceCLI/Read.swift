@@ -43,6 +43,14 @@ struct Read: AsyncParsableCommand {
             throw ValidationError("A stream has a type and an id: millrace read order 42.")
         }
         if let limit, limit < 1 { throw ValidationError("--limit is at least 1.") }
+        if let after, after < 0 { throw ValidationError("--after is a position: 0 or more.") }
+        if from ?? 1 < 1 || through ?? 1 < 1 { throw ValidationError("--from and --through are versions: 1 or more.") }
+        if let from, let through, backwards ? from < through : from > through {
+            throw ValidationError("--from \(from) lies behind --through \(through) in the direction of reading.")
+        }
+        if aggregateType?.isEmpty == true || aggregateID?.isEmpty == true {
+            throw ValidationError("A stream's type and id are not empty.")
+        }
         if aggregateType == nil && (from != nil || through != nil || backwards) {
             throw ValidationError("--from, --through and --backwards are for a stream; the log takes --after.")
         }

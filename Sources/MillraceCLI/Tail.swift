@@ -23,6 +23,8 @@ struct Tail: AsyncParsableCommand {
     }
 
     private func follow(_ store: EventStore) async throws {
+        // A subscription is patient with a server that is away. One that was never there is a mistake, and told at once.
+        _ = try await store.epoch()
         for try await element in store.subscribe(from: from, matching: filter.filter) {
             switch element {
             case .event(let event):

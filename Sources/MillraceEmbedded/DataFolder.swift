@@ -41,6 +41,10 @@ struct DataFolder: Sendable {
     /// The folder, made where it is missing and checked where it is not.
     init(_ named: String) throws(EmbeddedPostgresError) {
         let files = FileManager.default
+        guard !named.isEmpty else { throw .folderUnusable(folder: named, reason: "it has no name") }
+        guard named.hasPrefix("/") || !files.currentDirectoryPath.isEmpty else {
+            throw .folderUnusable(folder: named, reason: "the current folder is gone")
+        }
         let absolute = named.hasPrefix("/") ? named : files.currentDirectoryPath + "/" + named
         let isNew = !files.fileExists(atPath: absolute)
         if isNew {

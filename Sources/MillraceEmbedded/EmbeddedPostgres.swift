@@ -212,7 +212,13 @@ public actor EmbeddedPostgres {
 
     /// Hands back what ``use(_:logger:)`` gave: the last one out stops the server, unless somebody keeps it.
     /// A failure to stop is logged; it is never the command's own failure.
+    ///
+    /// Not cut short by a cancellation: a command that was interrupted puts its server away too.
     public func release() async {
+        await Task { await releaseNow() }.value
+    }
+
+    private func releaseNow() async {
         guard user != nil else { return }
         do {
             let starting = try await folder.lockForStarting(within: configuration.startTimeout)

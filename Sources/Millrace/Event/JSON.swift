@@ -1,7 +1,7 @@
 #if canImport(FoundationEssentials)
-    public import FoundationEssentials
+    import FoundationEssentials
 #else
-    public import Foundation
+    import Foundation
 #endif
 
 /// A JSON document as the UTF-8 text that goes to PostgreSQL and comes back from it, undecoded until someone asks.
@@ -58,19 +58,5 @@ extension JSON {
             return date
         }
         return decoder
-    }
-}
-
-extension Date {
-    /// The instant an RFC 3339 time names, with or without a fraction of a second; nil where the text is no such time.
-    public init?(rfc3339 text: String) {
-        let styles = [Date.ISO8601FormatStyle(includingFractionalSeconds: true), Date.ISO8601FormatStyle()]
-        for style in styles {
-            if let date = try? style.parse(text) {
-                self = date
-                return
-            }
-        }
-        return nil
     }
 }

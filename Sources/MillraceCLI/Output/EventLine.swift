@@ -13,13 +13,15 @@ struct EventLine {
     /// Cut to the terminal's width; whole where the output is no terminal.
     func text(for terminal: Terminal) -> String {
         let time = event.occurredAt.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-        let head = "\(event.position)  \(time)  \(event.type)  \(event.stream) v\(event.version)  "
-        let content = event.payload.map { "<\($0.bytes.count) bytes of \($0.contentType)>" } ?? event.data.text
+        let (type, stream) = (event.type.printable, "\(event.stream)".printable)
+        let head = "\(event.position)  \(time)  \(type)  \(stream) v\(event.version)  "
+        let payload = event.payload.map { "<\($0.bytes.count) bytes of \($0.contentType)>" }
+        let content = (payload ?? event.data.text).printable
         let room = terminal.width.map { max(0, $0 - head.count) } ?? .max
         let shown = content.count > room ? content.prefix(max(0, room - 1)) + "…" : content[...]
         return terminal.styled("\(event.position)  \(time)  ", .dim)
-            + terminal.styled(event.type, .cyan) + "  "
-            + terminal.styled("\(event.stream)", .bold) + terminal.styled(" v\(event.version)  ", .dim)
+            + terminal.styled(type, .cyan) + "  "
+            + terminal.styled(stream, .bold) + terminal.styled(" v\(event.version)  ", .dim)
             + shown + "\n"
     }
 
@@ -34,24 +36,12 @@ struct EventLine {
         object.add("version", number: Int64(event.version))
         object.add("event_data", json: event.data)
         object.add("metadata", json: event.metadata ?? .null)
-        object.add("occurred_at", string: EventLine.precise(event.occurredAt))
-        object.add("created_at", string: EventLine.precise(event.createdAt))
+        object.add("occurred_at", string: event.occurredAt.rfc3339)
+        object.add("created_at", string: event.createdAt.rfc3339)
         if let payload = event.payload {
             object.add("content_type", string: payload.contentType)
             object.add("payload", string: Data(payload.bytes).base64EncodedString())
         }
         return object.line
-    }
-
-    /// RFC 3339 in UTC with the microseconds that PostgreSQL keeps.
-    static func precise(_ date: Date) -> String {
-        let microseconds = Int64((date.timeIntervalSince1970 * 1_000_000).rounded())
-        let seconds = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
-        let (whole, fraction) =
-            seconds.remainder < 0
-            ? (seconds.quotient - 1, seconds.remainder + 1_000_000) : (seconds.quotient, seconds.remainder)
-        let text = Date(timeIntervalSince1970: Double(whole)).formatted(Date.ISO8601FormatStyle())
-        let digits = String(fraction)
-        return text.dropLast() + "." + String(repeating: "0", count: 6 - digits.count) + digits + "Z"
     }
 }
