@@ -12,7 +12,8 @@ struct Publish: AsyncParsableCommand {
         abstract: "Store one event.",
         discussion: """
             Prints where it was stored. Repeating the command with the same --id stores nothing new and prints the \
-            same place, so a command whose outcome is unknown can simply be run again.
+            same place. Where the outcome is unknown (exit code \(ExitStatus.outcomeUnknown.rawValue)), the message has the \
+            id to repeat it with.
 
             Example: millrace publish order.created order 42 '{"customer":"c-7","cents":1250}' --expect none
             """
@@ -55,10 +56,19 @@ struct Publish: AsyncParsableCommand {
             occurredAt: occurredAt?.date
         )
         let stream = StreamID(aggregateType, aggregateID)
-        let result = try await database.withStore { [expect] store in
-            try await store.append([event], to: stream, expecting: expect)
+        do {
+            let result = try await database.withStore { [expect] store in
+                try await store.append([event], to: stream, expecting: expect)
+            }
+            report(result)
+        } catch EventStoreError.outcomeUnknown {
+            // Only with the id it had can the event be published again without being stored twice.
+            throw Failure(
+                .outcomeUnknown,
+                "the connection was lost or given up before the answer came, so the event is stored or not: run the command "
+                    + "again with --id \(event.id.uuidString.lowercased()), which settles it"
+            )
         }
-        report(result)
     }
 
     private func report(_ result: AppendResult) {

@@ -100,6 +100,11 @@ struct Running: Sendable {
         _ = Foundation.kill(processID, SIGKILL)
     }
 
+    /// What Ctrl-C does.
+    func interrupt() {
+        _ = Foundation.kill(processID, SIGINT)
+    }
+
     func result() async throws -> Command.Result { try await ending.value }
 }
 
