@@ -60,7 +60,7 @@ struct Publish: AsyncParsableCommand {
             let result = try await database.withStore { [expect] store in
                 try await store.append([event], to: stream, expecting: expect)
             }
-            report(result)
+            try report(result)
         } catch EventStoreError.outcomeUnknown {
             // Only with the id it had can the event be published again without being stored twice.
             throw Failure(
@@ -71,7 +71,7 @@ struct Publish: AsyncParsableCommand {
         }
     }
 
-    private func report(_ result: AppendResult) {
+    private func report(_ result: AppendResult) throws {
         for stored in result.events {
             if output.json {
                 var line = JSONLine()
@@ -81,10 +81,10 @@ struct Publish: AsyncParsableCommand {
                 line.add("aggregate_id", string: stored.stream.aggregateID)
                 line.add("version", number: Int64(stored.version))
                 line.add("repeated", bool: result.wasRepeated)
-                Terminal.output.write(line.line)
+                try Terminal.output.write(line.line)
             } else {
                 let verb = result.wasRepeated ? "Was stored already" : "Stored"
-                Terminal.output.write(
+                try Terminal.output.write(
                     "\(verb): \(stored.stream) version \(stored.version), position \(stored.position), "
                         + "event \(stored.id.uuidString.lowercased())\n"
                 )

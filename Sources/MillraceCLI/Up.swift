@@ -40,12 +40,12 @@ struct Up: AsyncParsableCommand {
             try await Interruption.watching { [self] in
                 try await DatabaseOptions.withClient(server.connectionString, connections: 2) { client in
                     _ = try await Migrator(client: client).migrate()
-                    announce(server, after: ContinuousClock.now - began)
+                    try announce(server, after: ContinuousClock.now - began)
                     try await server.waitUntilExit()
                 }
             }
         } catch is CancellationError {
-            if !output.json { Terminal.error.write("\nStopping.\n") }
+            if !output.json { Terminal.error.say("\nStopping.\n") }
             try await server.stop(.fast)
             return
         } catch {
@@ -54,16 +54,16 @@ struct Up: AsyncParsableCommand {
         }
     }
 
-    private func announce(_ server: EmbeddedPostgres, after duration: Duration) {
+    private func announce(_ server: EmbeddedPostgres, after duration: Duration) throws {
         if output.json {
             var line = JSONLine()
             line.add("url", string: server.url)
             line.add("process_id", number: Int64(server.processID))
             line.add("ready_after_seconds", json: JSON(duration.seconds.fixed(3)))
-            Terminal.output.write(line.line)
+            try Terminal.output.write(line.line)
             return
         }
-        Terminal.output.write(
+        try Terminal.output.write(
             """
             \(Terminal.output.styled("Millrace is up", .bold, .green)) in \(dataDirectory), ready after \(duration.brief). Ctrl-C stops it.
 

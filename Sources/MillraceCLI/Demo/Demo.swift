@@ -81,15 +81,15 @@ struct Demo: AsyncParsableCommand {
         let deadline = seconds.map { ContinuousClock.now + .seconds($0) }
         while !progress.hasFinishedPublishing {
             try await Task.sleep(for: display.beat)
-            display.show()
+            try display.show()
             if let deadline, ContinuousClock.now >= deadline { progress.stop() }
         }
         let drained = ContinuousClock.now + Demo.drainLimit
         while !progress.snapshot.isDrained && ContinuousClock.now < drained {
             try await Task.sleep(for: DemoDisplay.redraw)
-            if display.terminal.isInteractive { display.show() }
+            if display.terminal.isInteractive { try display.show() }
         }
-        display.show()
+        try display.show()
         for subscription in subscriptions { subscription.stop() }
     }
 
@@ -112,14 +112,14 @@ struct Demo: AsyncParsableCommand {
 
     private func report(_ summary: DemoSummary) throws {
         let terminal = Terminal.output
-        terminal.write("\n")
+        try terminal.write("\n")
         let width = summary.checks.map(\.claim.count).max() ?? 0
         for check in summary.checks {
             let mark = check.holds ? terminal.styled("ok", .bold, .green) : terminal.styled("WRONG", .bold, .red)
             let padding = String(repeating: " ", count: width - check.claim.count)
-            terminal.write("  \(check.claim)\(padding)  \(mark)  \(check.detail)\n")
+            try terminal.write("  \(check.claim)\(padding)  \(mark)  \(check.detail)\n")
         }
-        terminal.write("\n")
+        try terminal.write("\n")
         guard summary.allHold else {
             throw Failure(.failed, "the tables do not agree with what was published; see WRONG above")
         }
