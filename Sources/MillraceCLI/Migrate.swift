@@ -39,12 +39,26 @@ struct Migrate: AsyncParsableCommand {
     }
 
     private static func report(_ report: MigrationReport, as output: OutputOptions) throws {
-        let created = report.partitions.filter { $0.outcome == "created" }.map(\.name)
+        let created = report.partitions(thatAre: "created")
+        let busy = report.partitions(thatAre: "busy")
+        let inDefault = report.partitions(thatAre: "in_default")
+        for name in busy {
+            Terminal.error.say(
+                "\(name) was not made, a transaction holds the default partition: run the command again.\n"
+            )
+        }
+        for name in inDefault {
+            Terminal.error.say(
+                "\(name) was not made, the default partition holds events of that month: see `millrace doctor`.\n"
+            )
+        }
         if output.json {
             var line = JSONLine()
             line.add("migrations", strings: report.migrations)
             line.add("recreated_functions", bool: report.recreatedFunctions)
             line.add("created_partitions", strings: created)
+            line.add("busy_partitions", strings: busy)
+            line.add("partitions_in_default", strings: inDefault)
             try Terminal.output.write(line.line)
             return
         }
@@ -52,5 +66,11 @@ struct Migrate: AsyncParsableCommand {
         if report.recreatedFunctions { try Terminal.output.write("Re-created the functions.\n") }
         for name in created { try Terminal.output.write("Made the partition \(name).\n") }
         try Terminal.output.write("The schema is up to date.\n")
+    }
+}
+
+extension MigrationReport {
+    fileprivate func partitions(thatAre outcome: String) -> [String] {
+        partitions.filter { $0.outcome == outcome }.map(\.name)
     }
 }
