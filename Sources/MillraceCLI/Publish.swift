@@ -47,10 +47,10 @@ struct Publish: AsyncParsableCommand {
     var occurredAt: Instant?
 
     func run() async throws {
-        let text = data == "-" ? try StandardInput.text() : data
+        let document = data == "-" ? JSON(utf8: try await StandardInput.document()) : JSON(data)
         let event = NewEvent(
             type: eventType,
-            data: JSON(text),
+            data: document,
             metadata: metadata.map { JSON($0) },
             id: id ?? .version7(),
             occurredAt: occurredAt?.date
