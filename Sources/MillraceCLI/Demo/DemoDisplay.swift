@@ -4,19 +4,22 @@ struct DemoDisplay {
     private static let line = Duration.seconds(1)
 
     let progress: DemoProgress
+    private let isShown: Bool
     let terminal = Terminal.output
     private let began = ContinuousClock.now
     private var linesDrawn = 0
     private var last: (published: Int, instant: ContinuousClock.Instant)
 
-    init(progress: DemoProgress) {
+    init(progress: DemoProgress, isShown: Bool) {
         self.progress = progress
+        self.isShown = isShown
         last = (0, began)
     }
 
     var beat: Duration { terminal.isInteractive ? DemoDisplay.redraw : DemoDisplay.line }
 
     mutating func show() throws {
+        guard isShown else { return }
         let now = ContinuousClock.now
         let snapshot = progress.snapshot
         let rate = Double(snapshot.published - last.published) / max((now - last.instant).seconds, 0.001)
