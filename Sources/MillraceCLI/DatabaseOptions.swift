@@ -114,12 +114,17 @@ struct DatabaseOptions: ParsableArguments {
     private func released<Value>(_ server: EmbeddedPostgres, _ body: () async throws -> Value) async throws -> Value {
         do {
             let value = try await body()
-            await server.release()
+            await release(server)
             return value
         } catch {
-            await server.release()
+            await release(server)
             throw error
         }
+    }
+
+    private func release(_ server: EmbeddedPostgres) async {
+        // In a task of its own, because Ctrl-C has cancelled this one, and stopping a server takes a wait.
+        await Task { await server.release() }.value
     }
 
     /// Commands talk to people through their output; the log is for what needs a look, on standard error.
