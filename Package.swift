@@ -70,7 +70,9 @@ let package = Package(
             dependencies: [
                 "Millrace", "MillraceEmbedded", "MillracePostgres", argumentParser, histogram, logging, unixSignals,
             ],
-            resources: [.embedInCode("Demo/SQL"), .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL")],
+            resources: [
+                .embedInCode("Demo/SQL"), .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"), .embedInCode("Up/SQL"),
+            ],
             swiftSettings: rules
         ),
         .target(

@@ -77,10 +77,24 @@ struct FilterOptions: ParsableArguments {
 }
 
 enum StandardInput {
-    /// Everything there is, for inputs that are one document.
-    static func text() throws -> String {
-        var lines: [String] = []
-        while let line = readLine(strippingNewline: false) { lines.append(line) }
-        return lines.joined()
+    /// More than any event has: its JSON may be longer than what is stored of it, and the limit of the store can be raised.
+    static let largestDocument = 64 << 20
+
+    /// Everything there is, for inputs that are one document, as the bytes they are: what is not UTF-8 is for PostgreSQL
+    /// to refuse, and not to be repaired.
+    static func document() async throws -> [UInt8] {
+        var document: [UInt8] = []
+        while true {
+            let piece = try await ImportInput.standardInput.read()
+            if piece.isEmpty { return document }
+            document += piece
+            guard document.count <= largestDocument else {
+                throw Failure(
+                    .badInput,
+                    "standard input is longer than \(largestDocument.bytes), the most that is read: store what is large "
+                        + "elsewhere and its address in the event"
+                )
+            }
+        }
     }
 }

@@ -5,6 +5,14 @@ import MillraceEmbedded
 import MillracePostgres
 import UnixSignals
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 #if canImport(FoundationEssentials)
     import FoundationEssentials
 #else
@@ -31,7 +39,7 @@ struct DatabaseOptions: ParsableArguments {
     /// Those of libpq's variables that say which server or database is meant.
     private static let serverVariables = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"]
 
-    enum Choice {
+    enum Choice: Sendable {
         case external(String)
         case embedded(EmbeddedConfiguration)
     }
@@ -44,16 +52,27 @@ struct DatabaseOptions: ParsableArguments {
         return isNamed ? .external("") : .embedded(EmbeddedConfiguration(dataDirectory: dataDirectory))
     }
 
+    /// As ``choice`` where the environment names nothing: for what writes that nobody asked for by name, because events
+    /// can never be deleted.
+    var choiceByOptions: Choice {
+        if let url { return .external(url) }
+        // libpq reads them too, and where an address stands in one of them, it goes before the socket that we name.
+        for variable in DatabaseOptions.serverVariables { unsetenv(variable) }
+        return .embedded(EmbeddedConfiguration(dataDirectory: dataDirectory))
+    }
+
     /// Runs `body` with a client for the chosen database and puts everything away afterwards, also after Ctrl-C:
     /// `body` is then cancelled.
+    /// - Parameter chosen: which one; otherwise ``choice``.
     /// - Parameter migrated: whether Millrace's own PostgreSQL is brought up to date first; no other ever is.
     func withClient<Value: Sendable>(
+        on chosen: Choice? = nil,
         connections: Int = 4,
         migrated: Bool = true,
         _ body: @escaping @Sendable (PostgresClient) async throws -> Value
     ) async throws -> Value {
         try await Interruption.watching {
-            switch choice {
+            switch chosen ?? choice {
             case .external(let connectionString):
                 return try await DatabaseOptions.withClient(connectionString, connections: connections, body)
             case .embedded(let configuration):
@@ -68,12 +87,13 @@ struct DatabaseOptions: ParsableArguments {
         }
     }
 
-    /// As ``withClient(connections:migrated:_:)``, with the event store in it.
+    /// As ``withClient(on:connections:migrated:_:)``, with the event store in it.
     func withStore<Value: Sendable>(
+        on chosen: Choice? = nil,
         connections: Int = 4,
         _ body: @escaping @Sendable (EventStore) async throws -> Value
     ) async throws -> Value {
-        try await withClient(connections: connections) { client in
+        try await withClient(on: chosen, connections: connections) { client in
             let store = EventStore(client, logger: DatabaseOptions.logger)
             let value = try await body(store)
             await store.flush()
@@ -94,12 +114,17 @@ struct DatabaseOptions: ParsableArguments {
     private func released<Value>(_ server: EmbeddedPostgres, _ body: () async throws -> Value) async throws -> Value {
         do {
             let value = try await body()
-            await server.release()
+            await release(server)
             return value
         } catch {
-            await server.release()
+            await release(server)
             throw error
         }
+    }
+
+    private func release(_ server: EmbeddedPostgres) async {
+        // In a task of its own, because Ctrl-C has cancelled this one, and stopping a server takes a wait.
+        await Task { await server.release() }.value
     }
 
     /// Commands talk to people through their output; the log is for what needs a look, on standard error.

@@ -37,7 +37,7 @@ struct Doctor: AsyncParsableCommand {
             let store = StoreChecks(client: client, server: server, patience: .seconds(patience))
             return Diagnosis(checks: server.checks + (try await store.run()))
         }
-        Terminal.output.write(output.json ? try diagnosis.jsonLine() : diagnosis.text(for: .output))
+        try Terminal.output.write(output.json ? diagnosis.jsonLine() : diagnosis.text(for: .output))
         let failed = diagnosis.count(.failed)
         if failed > 0 {
             throw Failure(

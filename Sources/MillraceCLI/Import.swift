@@ -72,7 +72,7 @@ struct Import: AsyncParsableCommand {
                 isQuiet: output.json
             ).run()
         }
-        Terminal.output.write(output.json ? json(report) : summary(report, of: input))
+        try Terminal.output.write(output.json ? json(report) : summary(report, of: input))
     }
 
     private func summary(_ report: ImportReport, of input: ImportInput) -> String {

@@ -17,40 +17,60 @@ struct Migrate: AsyncParsableCommand {
         try await database.withClient(migrated: false) { [dryRun, output] client in
             let migrator = Migrator(client: client)
             if dryRun {
-                Migrate.report(try await migrator.plan(), as: output)
+                try Migrate.report(await migrator.plan(), as: output)
             } else {
-                Migrate.report(try await migrator.migrate(), as: output)
+                try Migrate.report(await migrator.migrate(), as: output)
             }
         }
     }
 
-    private static func report(_ plan: MigrationPlan, as output: OutputOptions) {
+    private static func report(_ plan: MigrationPlan, as output: OutputOptions) throws {
         if output.json {
             var line = JSONLine()
             line.add("migrations", strings: plan.migrations)
             line.add("recreates_functions", bool: plan.recreatesFunctions)
-            Terminal.output.write(line.line)
+            try Terminal.output.write(line.line)
         } else if plan.isEmpty {
-            Terminal.output.write("The schema is up to date.\n")
+            try Terminal.output.write("The schema is up to date.\n")
         } else {
-            for name in plan.migrations { Terminal.output.write("Would run \(name).\n") }
-            if plan.recreatesFunctions { Terminal.output.write("Would re-create the functions.\n") }
+            for name in plan.migrations { try Terminal.output.write("Would run \(name).\n") }
+            if plan.recreatesFunctions { try Terminal.output.write("Would re-create the functions.\n") }
         }
     }
 
-    private static func report(_ report: MigrationReport, as output: OutputOptions) {
-        let created = report.partitions.filter { $0.outcome == "created" }.map(\.name)
+    private static func report(_ report: MigrationReport, as output: OutputOptions) throws {
+        let created = report.partitions(thatAre: "created")
+        let busy = report.partitions(thatAre: "busy")
+        let inDefault = report.partitions(thatAre: "in_default")
+        for name in busy {
+            Terminal.error.say(
+                "\(name) was not made, a transaction holds the default partition: run the command again.\n"
+            )
+        }
+        for name in inDefault {
+            Terminal.error.say(
+                "\(name) was not made, the default partition holds events of that month: see `millrace doctor`.\n"
+            )
+        }
         if output.json {
             var line = JSONLine()
             line.add("migrations", strings: report.migrations)
             line.add("recreated_functions", bool: report.recreatedFunctions)
             line.add("created_partitions", strings: created)
-            Terminal.output.write(line.line)
+            line.add("busy_partitions", strings: busy)
+            line.add("partitions_in_default", strings: inDefault)
+            try Terminal.output.write(line.line)
             return
         }
-        for name in report.migrations { Terminal.output.write("Ran \(name).\n") }
-        if report.recreatedFunctions { Terminal.output.write("Re-created the functions.\n") }
-        for name in created { Terminal.output.write("Made the partition \(name).\n") }
-        Terminal.output.write("The schema is up to date.\n")
+        for name in report.migrations { try Terminal.output.write("Ran \(name).\n") }
+        if report.recreatedFunctions { try Terminal.output.write("Re-created the functions.\n") }
+        for name in created { try Terminal.output.write("Made the partition \(name).\n") }
+        try Terminal.output.write("The schema is up to date.\n")
+    }
+}
+
+extension MigrationReport {
+    fileprivate func partitions(thatAre outcome: String) -> [String] {
+        partitions.filter { $0.outcome == outcome }.map(\.name)
     }
 }

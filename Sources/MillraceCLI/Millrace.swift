@@ -7,7 +7,8 @@ struct Millrace: AsyncParsableCommand {
         abstract: "An event store and event-driven runtime on PostgreSQL 18.",
         discussion: """
             Which PostgreSQL: --database-url, else DATABASE_URL, else the PG* variables, else one of its own that is \
-            kept in --data-dir (default .millrace) and started when it is needed.
+            kept in --data-dir (default .millrace) and started when it is needed. `up` and `demo` go \
+            by their options only.
 
             Exit codes: \(ExitStatus.allCases.map { "\($0.rawValue) \($0.meaning)" }.joined(separator: "; ")).
             """,

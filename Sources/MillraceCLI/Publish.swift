@@ -12,7 +12,8 @@ struct Publish: AsyncParsableCommand {
         abstract: "Store one event.",
         discussion: """
             Prints where it was stored. Repeating the command with the same --id stores nothing new and prints the \
-            same place, so a command whose outcome is unknown can simply be run again.
+            same place. Where the outcome is unknown (exit code \(ExitStatus.outcomeUnknown.rawValue)), the message has the \
+            id to repeat it with.
 
             Example: millrace publish order.created order 42 '{"customer":"c-7","cents":1250}' --expect none
             """
@@ -46,22 +47,31 @@ struct Publish: AsyncParsableCommand {
     var occurredAt: Instant?
 
     func run() async throws {
-        let text = data == "-" ? try StandardInput.text() : data
+        let document = data == "-" ? JSON(utf8: try await StandardInput.document()) : JSON(data)
         let event = NewEvent(
             type: eventType,
-            data: JSON(text),
+            data: document,
             metadata: metadata.map { JSON($0) },
             id: id ?? .version7(),
             occurredAt: occurredAt?.date
         )
         let stream = StreamID(aggregateType, aggregateID)
-        let result = try await database.withStore { [expect] store in
-            try await store.append([event], to: stream, expecting: expect)
+        do {
+            let result = try await database.withStore { [expect] store in
+                try await store.append([event], to: stream, expecting: expect)
+            }
+            try report(result)
+        } catch EventStoreError.outcomeUnknown {
+            // Only with the id it had can the event be published again without being stored twice.
+            throw Failure(
+                .outcomeUnknown,
+                "the connection was lost or given up before the answer came, so the event is stored or not: run the command "
+                    + "again with --id \(event.id.uuidString.lowercased()), which settles it"
+            )
         }
-        report(result)
     }
 
-    private func report(_ result: AppendResult) {
+    private func report(_ result: AppendResult) throws {
         for stored in result.events {
             if output.json {
                 var line = JSONLine()
@@ -71,10 +81,10 @@ struct Publish: AsyncParsableCommand {
                 line.add("aggregate_id", string: stored.stream.aggregateID)
                 line.add("version", number: Int64(stored.version))
                 line.add("repeated", bool: result.wasRepeated)
-                Terminal.output.write(line.line)
+                try Terminal.output.write(line.line)
             } else {
                 let verb = result.wasRepeated ? "Was stored already" : "Stored"
-                Terminal.output.write(
+                try Terminal.output.write(
                     "\(verb): \(stored.stream) version \(stored.version), position \(stored.position), "
                         + "event \(stored.id.uuidString.lowercased())\n"
                 )

@@ -81,10 +81,10 @@ struct Read: AsyncParsableCommand {
         var count = 0
         for try await event in events {
             let line = EventLine(event: event)
-            Terminal.output.write(output.json ? try line.json() : line.text(for: .output))
+            try Terminal.output.write(output.json ? line.json() : line.text(for: .output))
             count += 1
             if count == limit { break }
         }
-        if count == 0 && Terminal.error.isInteractive { Terminal.error.write("No events.\n") }
+        if count == 0 && Terminal.error.isInteractive { Terminal.error.say("No events.\n") }
     }
 }

@@ -34,7 +34,7 @@ struct Rebuild: AsyncParsableCommand {
             return output.json ? state.text : try await Rebuild.pretty(state, in: store.client)
         }
         guard let state else { throw Failure(.badInput, "\(stream) has no events by then; check its type and its id") }
-        Terminal.output.write(state + "\n")
+        try Terminal.output.write(state + "\n")
     }
 
     // PostgreSQL lays it out, because it keeps every digit of a number.

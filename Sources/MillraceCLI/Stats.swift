@@ -41,7 +41,7 @@ struct Stats: AsyncParsableCommand {
                 throw Failure(.failed, "there is no schema millrace in this database: run `millrace migrate`")
             }
         }
-        Terminal.output.write(output.json ? try facts.jsonLine() : StatsPage(facts, terminal: .output).text)
+        try Terminal.output.write(output.json ? facts.jsonLine() : StatsPage(facts, terminal: .output).text)
     }
 }
 

@@ -29,10 +29,10 @@ struct Tail: AsyncParsableCommand {
             switch element {
             case .event(let event):
                 let line = EventLine(event: event)
-                Terminal.output.write(output.json ? try line.json() : line.text(for: .output))
+                try Terminal.output.write(output.json ? line.json() : line.text(for: .output))
             case .caughtUp(let position):
                 guard !output.json && Terminal.error.isInteractive else { continue }
-                Terminal.error.write(Terminal.error.styled("— caught up at \(position), waiting —\n", .dim))
+                Terminal.error.say(Terminal.error.styled("— caught up at \(position), waiting —\n", .dim))
             case .progress: continue
             }
         }

@@ -14,6 +14,11 @@ struct Demo: AsyncParsableCommand {
         discussion: """
             Producers publish the events of many orders at once; three consumers (billing, shipping, a live projection \
             of revenue) handle every one of them. The summary compares what was published with what the tables hold.
+
+            Events cannot be deleted, so the demo's go to Millrace's own PostgreSQL in --data-dir, whatever DATABASE_URL and \
+            the PG* variables say, and to another database only where --database-url names it.
+
+            With --json: {"run", "published", "stored", "streams", "checks":[{"claim", "detail", "holds"}]}.
             """
     )
 
@@ -21,6 +26,7 @@ struct Demo: AsyncParsableCommand {
     static let drainLimit = Duration.seconds(60)
 
     @OptionGroup var database: DatabaseOptions
+    @OptionGroup var output: OutputOptions
 
     @Option(help: "Orders to place, of three to five events each.")
     var orders = 3000
@@ -42,7 +48,7 @@ struct Demo: AsyncParsableCommand {
 
     func run() async throws {
         let connections = min(producers, 16) + OrderConsumer.allCases.count + 2
-        try await database.withStore(connections: connections) { [self] store in
+        try await database.withStore(on: database.choiceByOptions, connections: connections) { [self] store in
             let progress = DemoProgress()
             // Ctrl-C stops the producers only; the consumers finish, and the summary is told.
             let work = Task { try await run(store, progress) }
@@ -77,19 +83,19 @@ struct Demo: AsyncParsableCommand {
 
     /// Shows the run while it goes, and ends the consumers when they have handled everything.
     private func conduct(_ subscriptions: [PageSubscription], _ progress: DemoProgress) async throws {
-        var display = DemoDisplay(progress: progress)
+        var display = DemoDisplay(progress: progress, isShown: !output.json)
         let deadline = seconds.map { ContinuousClock.now + .seconds($0) }
         while !progress.hasFinishedPublishing {
             try await Task.sleep(for: display.beat)
-            display.show()
+            try display.show()
             if let deadline, ContinuousClock.now >= deadline { progress.stop() }
         }
         let drained = ContinuousClock.now + Demo.drainLimit
         while !progress.snapshot.isDrained && ContinuousClock.now < drained {
             try await Task.sleep(for: DemoDisplay.redraw)
-            if display.terminal.isInteractive { display.show() }
+            if display.terminal.isInteractive { try display.show() }
         }
-        display.show()
+        try display.show()
         for subscription in subscriptions { subscription.stop() }
     }
 
@@ -111,17 +117,27 @@ struct Demo: AsyncParsableCommand {
     }
 
     private func report(_ summary: DemoSummary) throws {
-        let terminal = Terminal.output
-        terminal.write("\n")
+        if output.json {
+            try Terminal.output.write(summary.jsonLine())
+        } else {
+            try write(summary, to: .output)
+        }
+        guard summary.allHold else {
+            throw Failure(
+                .failed,
+                "the tables do not agree with what was published; see \(output.json ? "holds" : "WRONG")"
+            )
+        }
+    }
+
+    private func write(_ summary: DemoSummary, to terminal: Terminal) throws {
+        try terminal.write("\n")
         let width = summary.checks.map(\.claim.count).max() ?? 0
         for check in summary.checks {
             let mark = check.holds ? terminal.styled("ok", .bold, .green) : terminal.styled("WRONG", .bold, .red)
             let padding = String(repeating: " ", count: width - check.claim.count)
-            terminal.write("  \(check.claim)\(padding)  \(mark)  \(check.detail)\n")
+            try terminal.write("  \(check.claim)\(padding)  \(mark)  \(check.detail)\n")
         }
-        terminal.write("\n")
-        guard summary.allHold else {
-            throw Failure(.failed, "the tables do not agree with what was published; see WRONG above")
-        }
+        try terminal.write("\n")
     }
 }

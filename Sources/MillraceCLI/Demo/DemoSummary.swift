@@ -2,13 +2,17 @@ import Millrace
 import MillracePostgres
 
 /// What the tables say of a finished run, beside what the producers counted.
-struct DemoSummary {
-    struct Check {
+struct DemoSummary: Encodable {
+    struct Check: Encodable {
         let claim: String
         let detail: String
         let holds: Bool
     }
 
+    let run: String
+    let published: Int
+    let stored: Int
+    let streams: Int
     let checks: [Check]
 
     var allHold: Bool { checks.allSatisfy(\.holds) }
@@ -16,11 +20,11 @@ struct DemoSummary {
     init(of run: String, after start: Position, published: Int, client: PostgresClient) async throws {
         let stored = try await client.query(DemoSQL.stored, [.text(run), .int8(start.rawValue)])[0]
         let events = try stored.decode(Int.self, named: "events")
+        let streams = try stored.decode(Int.self, named: "streams")
         var checks = [
             Check(
                 claim: "stored = published",
-                detail:
-                    "\(events.grouped) of \(published.grouped), in \(try stored.decode(Int.self, named: "streams").grouped) streams",
+                detail: "\(events.grouped) of \(published.grouped), in \(streams.grouped) streams",
                 holds: events == published
             )
         ]
@@ -29,6 +33,10 @@ struct DemoSummary {
             checks.append(try DemoSummary.check(consumer, rows: handled, stored: events))
         }
         checks += try await DemoSummary.moneyChecks(run: run, stored: stored, client: client)
+        self.run = run
+        self.published = published
+        self.stored = events
+        self.streams = streams
         self.checks = checks
     }
 

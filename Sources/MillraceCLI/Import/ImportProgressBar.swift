@@ -30,11 +30,11 @@ struct ImportProgressBar {
         if let drawnAt, now - drawnAt < ImportProgressBar.shortestInterval { return }
         guard isShown else { return }
         drawnAt = now
-        terminal.write("\r\u{1B}[2K" + line(state, since: start, elapsed: elapsed, note: note))
+        terminal.say("\r\u{1B}[2K" + line(state, since: start, elapsed: elapsed, note: note))
     }
 
     func clear() {
-        if isShown, drawnAt != nil { terminal.write("\r\u{1B}[2K") }
+        if isShown, drawnAt != nil { terminal.say("\r\u{1B}[2K") }
     }
 
     private func line(_ state: State, since start: State, elapsed: Duration, note: String?) -> String {

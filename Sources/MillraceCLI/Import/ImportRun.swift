@@ -32,7 +32,7 @@ struct ImportRun {
         } catch {
             bar.clear()
             if Task.isCancelled, !isQuiet {
-                Terminal.error.write(
+                Terminal.error.say(
                     "Interrupted; \(report.lines.grouped) lines or more are stored, the same command goes on from there.\n"
                 )
             }

@@ -85,27 +85,45 @@ struct SkippedLines {
     }
 
     /// Up to where the file holds lines that this import has dealt with; a torn last entry is not among them.
+    ///
+    /// Throws where anything in the file is not an entry of this import, also behind that place: what is taken out of it
+    /// has to be known.
     private func keptBytes(after lines: Int64) throws -> Int {
         var splitter = LineSplitter(longest: SkippedLines.longestEntry)
         var kept = 0
+        var isDealtWith = true
         var buffer = [UInt8](repeating: 0, count: ImportInput.pieceSize)
         while true {
             let count = buffer.withUnsafeMutableBytes { readBytes(descriptor, $0.baseAddress, $0.count) }
             guard count >= 0 else { throw SkippedLines.failure(path) }
-            if count == 0 { return kept }
+            if count == 0 { break }
             splitter.feed(Array(buffer[..<count]))
             while let line = splitter.next() {
                 guard let entry = try? JSON(utf8: line.bytes).decode(Entry.self), entry.import == importName else {
-                    throw Failure(
-                        .badInput,
-                        "\(path) holds something else than the bad lines of import “\(importName)”: name another file "
-                            + "with --skip-bad, or remove this one"
-                    )
+                    throw foreign
                 }
-                guard entry.line <= lines else { return kept }
-                kept += line.bytes.count + 1
+                isDealtWith = isDealtWith && entry.line <= lines
+                if isDealtWith { kept += line.bytes.count + 1 }
             }
         }
+        if let torn = splitter.finish(), !isTornEntry(torn.bytes) { throw foreign }
+        return kept
+    }
+
+    /// Whether these bytes, with no newline behind them, are what a write that was cut short leaves of an entry.
+    private func isTornEntry(_ bytes: [UInt8]) -> Bool {
+        var object = JSONLine()
+        object.add("import", string: importName)
+        let head = Array(object.line.utf8.dropLast("}\n".utf8.count)) + Array(",\"line\":".utf8)
+        return bytes.starts(with: head) || head.starts(with: bytes)
+    }
+
+    private var foreign: Failure {
+        Failure(
+            .badInput,
+            "\(path) holds something else than the bad lines of import “\(importName)”: name another file with "
+                + "--skip-bad, or remove this one"
+        )
     }
 
     private static func failure(_ path: String) -> Failure {

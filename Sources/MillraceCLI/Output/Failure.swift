@@ -85,7 +85,7 @@ struct Failure: Error, CustomStringConvertible {
 
     /// Says it on standard error and ends the process.
     func report() -> Never {
-        if status != .interrupted { Terminal.error.write("millrace: \(description)\n") }
+        if status != .interrupted { Terminal.error.say("millrace: \(description)\n") }
         exit(status.rawValue)
     }
 }

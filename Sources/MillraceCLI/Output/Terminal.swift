@@ -36,18 +36,42 @@ struct Terminal: Sendable {
         usesColour = isInteractive && (environment["NO_COLOR"] ?? "").isEmpty
     }
 
-    /// Writes all of it, unbuffered. What cannot be written (a closed pipe) ends the process as a pipe's end does.
-    func write(_ text: String) {
+    /// Writes all of it, unbuffered, and waits for a slow reader. A pipe whose reader has gone ends the process as its
+    /// signal does.
+    ///
+    /// - Throws: ``Failure`` where not all of it could be written: results that are lost are no success.
+    func write(_ text: String) throws {
         var text = text
-        text.withUTF8 { bytes in
+        try text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)
             while !rest.isEmpty {
                 let count = writeBytes(descriptor, rest.baseAddress, rest.count)
-                if count < 0 && errno == EINTR { continue }
-                guard count > 0 else { return }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+                if count >= 0 {
+                    rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+                } else if errno == EAGAIN || errno == EWOULDBLOCK {
+                    // Whoever shares this terminal or pipe has made it non-blocking.
+                    var watched = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                    _ = poll(&watched, 1, -1)
+                } else if errno != EINTR {
+                    throw failure(errno)
+                }
             }
         }
+    }
+
+    /// As ``write(_:)``, for what goes beside the results: where it cannot be written, there is nowhere to say so.
+    func say(_ text: String) {
+        try? write(text)
+    }
+
+    private func failure(_ code: Int32) -> Failure {
+        if code == EPIPE, descriptor == STDOUT_FILENO {
+            // The parent ignores the signal, and so did we until now.
+            signal(SIGPIPE, SIG_DFL)
+            raise(SIGPIPE)
+        }
+        let name = descriptor == STDOUT_FILENO ? "standard output" : "standard error"
+        return Failure(.failed, "\(name) cannot be written: \(String(cString: strerror(code)))")
     }
 
     func styled(_ text: String, _ styles: Style...) -> String {

@@ -154,6 +154,42 @@ struct ResumeTests {
             #expect(try await test.events == 0)
         }
     }
+
+    /// What a file may end with that no import wrote: a document, an entry of another import.
+    static let foreignEndings = [
+        "do not lose me", "{\"line\":1}", "{\"import\":\"other\",\"line\":1", "{\"import\":\"x.ndjson2\"",
+    ]
+
+    @Test("leaves a file alone whose end is not its own, newline or not", arguments: foreignEndings, ["", "\n"])
+    func foreignEnding(ending: String, newline: String) async throws {
+        try await CommandTest.with { test in
+            let file = try test.folder.file(named: "x.ndjson", lines: ["bad"] + lines(2))
+            // The entry in front is past what the import has dealt with, and would be taken out.
+            for entry in ["", "{\"import\":\"x.ndjson\",\"line\":1,\"reason\":\"r\",\"text\":\"bad\"}\n"] {
+                let text = entry + ending + newline
+                let precious = try test.folder.file(named: "precious.ndjson", text: text)
+                let refused = try await test.command.run(["import", file, "--skip-bad", precious])
+                #expect(refused.status == 65)
+                #expect(refused.error.contains("holds something else"))
+                #expect(try String(contentsOfFile: precious, encoding: .utf8) == text)
+            }
+            #expect(try await test.events == 0)
+        }
+    }
+
+    @Test("takes a torn entry of its own out, wherever it is torn", arguments: [0, 1, 15, 24, 40])
+    func tornEntry(length: Int) async throws {
+        try await CommandTest.with { test in
+            let file = try test.folder.file(named: "x.ndjson", lines: ["bad"] + lines(2))
+            let entry = "{\"import\":\"x.ndjson\",\"line\":1,\"reason\":\"r\",\"text\":\"bad\"}"
+            let aside = try test.folder.file(named: "bad.ndjson", text: String(entry.prefix(length)))
+            let result = try await test.command.run(["import", file, "--skip-bad", aside])
+            #expect(result.status == 0, "\(result.error)")
+            let entries = try String(contentsOfFile: aside, encoding: .utf8).split(separator: "\n")
+            #expect(entries.count == 1)
+            #expect(entries.first?.hasSuffix("\"text\":\"bad\"}") == true)
+        }
+    }
 }
 
 @Suite("Real data is imported")

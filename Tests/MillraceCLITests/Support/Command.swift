@@ -45,8 +45,14 @@ struct Command {
 
     /// `arguments` as the shell reads them after `… | millrace`, with `before` on the pipe's other side.
     func pipe(_ before: String, into arguments: [String]) async throws -> Result {
+        try await shell("\(before) | %", arguments)
+    }
+
+    /// `script` in the shell, with the program and its `arguments` in the place of %.
+    func shell(_ script: String, _ arguments: [String]) async throws -> Result {
         let words = ([Command.program] + arguments + ["--database-url", database]).map(\.shellQuoted)
-        return try await Running("/bin/sh", ["-c", "\(before) | \(words.joined(separator: " "))"], nil, folder).result()
+        let command = script.replacingOccurrences(of: "%", with: words.joined(separator: " "))
+        return try await Running("/bin/sh", ["-c", command], nil, folder).result()
     }
 
     func start(_ arguments: [String], input: Data? = nil) async throws -> Running {
@@ -98,6 +104,11 @@ struct Running: Sendable {
 
     func kill() {
         _ = Foundation.kill(processID, SIGKILL)
+    }
+
+    /// What Ctrl-C does.
+    func interrupt() {
+        _ = Foundation.kill(processID, SIGINT)
     }
 
     func result() async throws -> Command.Result { try await ending.value }

@@ -13,6 +13,13 @@ struct Up: AsyncParsableCommand {
             """
     )
 
+    /// How often the partitions of the next months are looked after; they are made months ahead, so one failure matters
+    /// little.
+    static let partitionInterval = Duration.seconds(24 * 60 * 60)
+
+    private static let makePartitions = PostgresStatement.embedded(PackageResources.up_partitions_sql)
+    private static let missedPartition = ["busy", "in_default"]
+
     @Option(
         name: .customLong("data-dir"),
         help: ArgumentHelp("The folder that holds everything.", valueName: "folder")
@@ -40,12 +47,13 @@ struct Up: AsyncParsableCommand {
             try await Interruption.watching { [self] in
                 try await DatabaseOptions.withClient(server.connectionString, connections: 2) { client in
                     _ = try await Migrator(client: client).migrate()
-                    announce(server, after: ContinuousClock.now - began)
+                    try announce(server, after: ContinuousClock.now - began)
+                    async let _ = keepPartitionsAhead(client)
                     try await server.waitUntilExit()
                 }
             }
         } catch is CancellationError {
-            if !output.json { Terminal.error.write("\nStopping.\n") }
+            if !output.json { Terminal.error.say("\nStopping.\n") }
             try await server.stop(.fast)
             return
         } catch {
@@ -54,16 +62,35 @@ struct Up: AsyncParsableCommand {
         }
     }
 
-    private func announce(_ server: EmbeddedPostgres, after duration: Duration) {
+    /// Makes the partitions of the months ahead until it is cancelled: the server may run for longer than those last that
+    /// the migration at its start has made. Never fails, because events of a month without one are stored all the same.
+    private func keepPartitionsAhead(_ client: PostgresClient) async {
+        while true {
+            do {
+                try await Task.sleep(for: Up.partitionInterval)
+                for row in try await client.query(Up.makePartitions) {
+                    let name = try row.decode(String.self, named: "partition_name")
+                    let outcome = try row.decode(String.self, named: "outcome")
+                    let level = Up.missedPartition.contains(outcome) ? Logger.Level.warning : .debug
+                    DatabaseOptions.logger.log(level: level, "partition \(name): \(outcome)")
+                }
+            } catch {
+                if Task.isCancelled { return }
+                DatabaseOptions.logger.error("no partitions made for the months ahead: \(error)")
+            }
+        }
+    }
+
+    private func announce(_ server: EmbeddedPostgres, after duration: Duration) throws {
         if output.json {
             var line = JSONLine()
             line.add("url", string: server.url)
             line.add("process_id", number: Int64(server.processID))
             line.add("ready_after_seconds", json: JSON(duration.seconds.fixed(3)))
-            Terminal.output.write(line.line)
+            try Terminal.output.write(line.line)
             return
         }
-        Terminal.output.write(
+        try Terminal.output.write(
             """
             \(Terminal.output.styled("Millrace is up", .bold, .green)) in \(dataDirectory), ready after \(duration.brief). Ctrl-C stops it.
 
