@@ -39,6 +39,17 @@ struct DatabaseOptions: ParsableArguments {
     /// Those of libpq's variables that say which server or database is meant.
     private static let serverVariables = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"]
 
+    func validate() throws {
+        guard let url else { return }
+        // libpq would take anything without “=” for the name of a local database.
+        let isAddress = url.hasPrefix("postgresql://") || url.hasPrefix("postgres://") || url.contains("=")
+        guard isAddress else {
+            throw ValidationError(
+                "--database-url takes postgresql://user@host:port/database or keywords such as host=… dbname=…"
+            )
+        }
+    }
+
     enum Choice: Sendable {
         case external(String)
         case embedded(EmbeddedConfiguration)
@@ -114,17 +125,12 @@ struct DatabaseOptions: ParsableArguments {
     private func released<Value>(_ server: EmbeddedPostgres, _ body: () async throws -> Value) async throws -> Value {
         do {
             let value = try await body()
-            await release(server)
+            await server.release()
             return value
         } catch {
-            await release(server)
+            await server.release()
             throw error
         }
-    }
-
-    private func release(_ server: EmbeddedPostgres) async {
-        // In a task of its own, because Ctrl-C has cancelled this one, and stopping a server takes a wait.
-        await Task { await server.release() }.value
     }
 
     /// Commands talk to people through their output; the log is for what needs a look, on standard error.

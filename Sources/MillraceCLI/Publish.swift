@@ -85,7 +85,7 @@ struct Publish: AsyncParsableCommand {
             } else {
                 let verb = result.wasRepeated ? "Was stored already" : "Stored"
                 try Terminal.output.write(
-                    "\(verb): \(stored.stream) version \(stored.version), position \(stored.position), "
+                    "\(verb): \("\(stored.stream)".printable) version \(stored.version), position \(stored.position), "
                         + "event \(stored.id.uuidString.lowercased())\n"
                 )
             }

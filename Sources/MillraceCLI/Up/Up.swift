@@ -36,6 +36,7 @@ struct Up: AsyncParsableCommand {
 
     func validate() throws {
         if socketOnly && port != nil { throw ValidationError("--socket-only opens no port: leave --port out.") }
+        if let port, !(1...65_535).contains(port) { throw ValidationError("--port is 1 to 65535.") }
     }
 
     func run() async throws {
