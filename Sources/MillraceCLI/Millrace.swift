@@ -22,6 +22,7 @@ struct Millrace: AsyncParsableCommand {
 
     static func main() async {
         do {
+            try refuseRepairedArguments()
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
@@ -31,6 +32,16 @@ struct Millrace: AsyncParsableCommand {
         } catch {
             guard let failure = Failure(error) else { exit(withError: error) }
             failure.report()
+        }
+    }
+
+    /// Swift repairs arguments that are not UTF-8, and an event would be stored that nobody wrote.
+    private static func refuseRepairedArguments() throws {
+        for number in 1..<max(1, Int(CommandLine.argc)) {
+            guard let argument = CommandLine.unsafeArgv[number] else { continue }
+            if String(validatingCString: argument) == nil {
+                throw Failure(.usage, "argument \(number) is not UTF-8: check the encoding of your terminal or script")
+            }
         }
     }
 }

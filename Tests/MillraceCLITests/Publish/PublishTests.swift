@@ -46,6 +46,10 @@ struct PublishTests {
             #expect(broken.status == 65)
             #expect(broken.error.contains("UTF8"), "\(broken.error)")
             #expect(try await test.command.run(arguments).status == 65)
+            let words = ["publish", "order.created", "order", "1"]
+            let argument = try await test.command.shell("% \"$(printf '\"\\377\"')\"", words)
+            #expect(argument.status == 64)
+            #expect(argument.error.contains("is not UTF-8"), "\(argument.error)")
             let endless = try await test.command.pipe("cat /dev/zero", into: arguments)
             #expect(endless.status == 65)
             #expect(endless.error.contains("64 MiB"))
