@@ -59,7 +59,8 @@ extension EventStoreError {
         case .millraceName, .millraceEventTooLarge, .millraceBatchTooLarge, .millraceArrayLengths, .millraceArgument,
             .millraceImportRefused,
             .invalidTextRepresentation, .untranslatableCharacter, .numericValueOutOfRange, .statementTooComplex,
-            .characterNotInRepertoire, .datetimeFieldOverflow, .programLimitExceeded:
+            .characterNotInRepertoire, .invalidDatetimeFormat, .datetimeFieldOverflow, .invalidParameterValue,
+            .programLimitExceeded:
             self = .invalidEvent(server.message, hint: server.hint)
         case .millraceIDTaken:
             self = .partlyRepeated

@@ -11,7 +11,8 @@ public enum PointInTime: Sendable, Hashable {
     case now
     /// After the event with this version.
     case version(Int)
-    /// With the events that were stored up to this moment.
+    /// With the events that happened up to this moment, as their publishers say (`occurredAt`; unless given, when they
+    /// were stored).
     case time(Date)
 }
 

@@ -3,7 +3,9 @@ public import MillracePostgres
 /// Brings the schema `millrace` of a database to what this library was built with.
 ///
 /// Tables change by numbered migrations that are never edited, each in a transaction of its own; functions and views are
-/// re-created as a whole when any of them differs. Running it twice, or from several processes at once, is harmless: each
+/// re-created as a whole when any of them differs, and those that are no more are dropped: the schema is Millrace's alone,
+/// so keep views and functions of your own in another one. A grant of yours on a function stays for as long as its
+/// parameters and its result do. Running it twice, or from several processes at once, is harmless: each
 /// step takes the same advisory lock and looks again at what was done while it waited.
 ///
 /// The role that migrates owns the schema. It needs CREATE on the database, and CREATEROLE where the four roles
@@ -76,9 +78,7 @@ public struct Migrator: Sendable {
         try await step { transaction in
             _ = try library.pending(after: try await appliedMigrations(in: transaction))
             guard try await installedFunctions(in: transaction) != library.functionsChecksum else { return false }
-            for function in Self.functions {
-                try await transaction.connection.script(function.sql)
-            }
+            try await FunctionScripts(in: transaction).run(Self.functions)
             try await transaction.query(Self.recordFunctions, [.text(library.functionsChecksum)])
             return true
         }
@@ -161,6 +161,8 @@ public enum MigrationError: Error, Sendable, Hashable, CustomStringConvertible {
     case unknown(name: String)
     /// Something is recorded that cannot come about by migrating.
     case missing(name: String)
+    /// Something outside of the schema depends on a function or view that has to go. No function was changed.
+    case inUse(command: String, by: String)
 
     public var description: String {
         switch self {
@@ -174,6 +176,9 @@ public enum MigrationError: Error, Sendable, Hashable, CustomStringConvertible {
             "the migration \(name) has run here, and this Millrace does not know it: use a newer Millrace"
         case .missing(let name):
             "the migration \(name) has not run here, but later ones have: restore millrace.schema_migrations"
+        case .inUse(let command, let dependents):
+            "\(command) is needed and not possible, because \(dependents): drop what depends on it, migrate, and create "
+                + "it again"
         }
     }
 }

@@ -66,6 +66,8 @@ extension Migrator {
     static let recordMigration = statement(PackageResources.record_migration_sql)
     static let selectFunctions = statement(PackageResources.installed_functions_sql)
     static let recordFunctions = statement(PackageResources.record_functions_sql)
+    static let selectRoutines = statement(PackageResources.routines_and_views_sql)
+    static let dropStale = statement(PackageResources.drop_stale_sql)
     static let makePartitionsAhead = statement(PackageResources.make_partitions_ahead_sql)
     static let serverVersion = statement(PackageResources.server_version_sql)
 

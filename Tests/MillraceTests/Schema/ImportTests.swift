@@ -37,6 +37,55 @@ extension SchemaTests {
             }
         }
 
+        @Test("an importer cannot say that lines were dealt with which were not")
+        func onlyWithItsLines() async throws {
+            try await withTestDatabase { client in
+                try await client.withConnection { connection in
+                    try await connection.run("SET ROLE millrace_importer")
+                    try await expectRefusal(.insufficientPrivilege) {
+                        try await connection.run("SELECT millrace.record_import('orders', 0, 10, '\\x01', 10)")
+                    }
+                    let line = #"{"event_type": "a", "aggregate_type": "o", "aggregate_id": "1", "event_data": {}}"#
+                    let stored = try await connection.text(
+                        "SELECT stored::text FROM millrace.import_lines('orders', 0, 1, '\\x01', ARRAY['\(line)']::jsonb[])"
+                    )
+                    #expect(stored == "1")
+                    try await connection.run("RESET ROLE")
+                }
+            }
+        }
+
+        @Test(
+            "a line with a value that its type cannot hold is an invalid event",
+            arguments: [
+                #""occurred_at": "garbage""#, #""occurred_at": "2026-13-45T00:00:00Z""#, #""payload": "!!!""#,
+                #""event_id": "garbage""#,
+            ]
+        )
+        func garbage(field: String) async throws {
+            try await withTestDatabase { client in
+                let line =
+                    #"{"event_type": "a", "aggregate_type": "o", "aggregate_id": "1", "event_data": {}, \#(field)}"#
+                let chunk = ImportChunk(
+                    name: "orders",
+                    resumesAfter: 0,
+                    through: 1,
+                    prefixHash: [1],
+                    lines: [Array(line.utf8)],
+                    isLast: true
+                )
+                let store = EventStore(client)
+                let error = await #expect(throws: EventStoreError.self) { try await store.importLines(chunk) }
+                guard case .invalidEvent = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
+                let refused = try await store.refusals(of: chunk.lines)
+                #expect(refused.map(\.index) == [0])
+                #expect(try await client.text("SELECT count(*)::text FROM millrace.imports") == "0")
+            }
+        }
+
         @Test("nonsense is refused by name")
         func badInput() async throws {
             try await withTestDatabase { client in

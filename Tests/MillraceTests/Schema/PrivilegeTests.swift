@@ -23,7 +23,6 @@ extension SchemaTests {
             "read_page": ["millrace_consumer", "millrace_admin"],
             "read_stream": ["millrace_publisher", "millrace_consumer", "millrace_admin"],
             "rebuild_aggregate": ["millrace_publisher", "millrace_consumer", "millrace_admin"],
-            "record_import": ["millrace_importer", "millrace_admin"],
             "store_info": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
         ]
 

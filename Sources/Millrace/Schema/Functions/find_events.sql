@@ -1,6 +1,7 @@
--- Where events with these ids are stored. A UUIDv7 tells when it was made, so the months that ended more than a day before
--- the oldest of them need not be searched: a day for clocks that disagree. An id that tells no time, or one that has not
--- come yet, may be anywhere.
+-- Where events with these ids are stored. A UUIDv7 tells when it was made, so months that ended before it was need not be
+-- searched, less a day, in both directions, for clocks that disagree: an id whose clock is ahead by no more was stored at
+-- most a day before the time it tells, and one that was made a moment ago by such a clock, at most a day before now. An
+-- id that tells no time, or one further ahead, may be anywhere.
 CREATE OR REPLACE FUNCTION millrace.find_events(p_event_ids uuid[])
 RETURNS TABLE (event_id uuid, id bigint, aggregate_type text, aggregate_id text, version int)
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
@@ -10,8 +11,8 @@ DECLARE
 BEGIN
     SELECT CASE
         WHEN bool_and(uuid_extract_version(n.event_id) IS NOT DISTINCT FROM 7)
-             AND max(uuid_extract_timestamp(n.event_id)) <= clock_timestamp()
-        THEN min(uuid_extract_timestamp(n.event_id)) - interval '1 day'
+             AND max(uuid_extract_timestamp(n.event_id)) <= clock_timestamp() + interval '1 day'
+        THEN least(min(uuid_extract_timestamp(n.event_id)), clock_timestamp()) - interval '1 day'
         ELSE '-infinity'
     END INTO v_since
     FROM unnest(p_event_ids) AS n (event_id)

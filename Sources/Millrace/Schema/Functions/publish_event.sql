@@ -21,7 +21,8 @@ AS $$
 DECLARE
     v_event_id  uuid := uuidv7();
     v_version   int;
-    v_seen_at   timestamptz := clock_timestamp();
+    v_first     timestamptz;
+    v_last      timestamptz;
     v_stored_at timestamptz;
     v_max_bytes int;
     v_position  bigint;
@@ -41,16 +42,21 @@ BEGIN
                                       p_occurred_at, NULL, NULL, 2147483647, NULL);
     END IF;
 
+    -- Where the row exists, the clock is read after its lock was waited for: read before, it could be earlier than that of
+    -- the version before this one.
     INSERT INTO millrace.streams AS s (aggregate_type, aggregate_id, version, first_event_at, last_event_at)
-    VALUES (p_aggregate_type, p_aggregate_id, 1, v_seen_at, v_seen_at)
+    VALUES (p_aggregate_type, p_aggregate_id, 1, clock_timestamp(), clock_timestamp())
     ON CONFLICT ON CONSTRAINT streams_pkey DO UPDATE
         SET version = s.version + 1,
-            first_event_at = least(s.first_event_at, v_seen_at),
-            last_event_at = greatest(s.last_event_at, v_seen_at)
-    RETURNING s.version INTO v_version;
+            first_event_at = least(s.first_event_at, clock_timestamp()),
+            last_event_at = greatest(s.last_event_at, clock_timestamp())
+    RETURNING s.version, s.first_event_at, s.last_event_at INTO v_version, v_first, v_last;
 
     PERFORM millrace.fence();
-    SELECT greatest(v_seen_at, t.open_since), t.max_event_bytes INTO STRICT v_stored_at, v_max_bytes
+    -- Within the span that the row says now: its end, unless the clock has stepped back since an earlier event. Not that
+    -- event's time again: one that a wrong clock gave would then be given to all that follow, in a month yet to come.
+    SELECT greatest(least(v_last, greatest(v_first, clock_timestamp())), t.open_since), t.max_event_bytes
+    INTO STRICT v_stored_at, v_max_bytes
     FROM millrace.store AS t;
 
     -- As array elements, because a value that comes straight from a table may still be compressed.
@@ -59,7 +65,7 @@ BEGIN
                                       p_occurred_at, NULL, NULL, v_max_bytes, NULL);
     END IF;
     -- The clock has stepped back behind a closed month, or the month was closed since it was read.
-    IF v_stored_at > v_seen_at THEN
+    IF v_stored_at > v_last THEN
         UPDATE millrace.streams AS s
         SET last_event_at = v_stored_at
         WHERE s.aggregate_type = p_aggregate_type AND s.aggregate_id = p_aggregate_id AND s.last_event_at < v_stored_at;

@@ -2,7 +2,8 @@
 -- (as of then); what is not an object changes nothing.
 --
 -- As of a version, or of a time, which is the time the publisher says it happened (occurred_at; unless given, the time it
--- was stored): imported history can be walked through as it happened.
+-- was stored): imported history can be walked through as it happened. Of no version beyond the one that the stream's row
+-- says, for read_stream's reason.
 CREATE OR REPLACE FUNCTION millrace.rebuild_aggregate(
     p_aggregate_type text,
     p_aggregate_id   text,
@@ -29,7 +30,7 @@ BEGIN
     END INTO v_state
     FROM millrace.events AS e
     WHERE e.aggregate_type = p_aggregate_type AND e.aggregate_id = p_aggregate_id
-      AND e.version <= coalesce(p_version, v_stream.version)
+      AND e.version <= least(p_version, v_stream.version)
       AND e.created_at BETWEEN v_stream.first_event_at AND v_stream.last_event_at
       AND (p_at IS NULL OR e.occurred_at <= p_at);
     RETURN v_state;

@@ -1,3 +1,5 @@
+-- For import_lines only: whoever could call it could say that lines were dealt with which were not.
+--
 -- In the transaction that stores the lines: the import p_name has dealt with the input's first p_lines lines, whose hash is
 -- p_prefix_hash. p_resume_from is the number of lines the caller went on from: where the row has another, two processes
 -- run the same import, and the second one's lines are taken back with its transaction.
@@ -9,7 +11,7 @@ CREATE OR REPLACE FUNCTION millrace.record_import(
     p_events_stored bigint,
     p_finished      boolean DEFAULT false
 ) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 BEGIN
     IF (char_length(p_name) BETWEEN 1 AND 255) IS NOT TRUE THEN
@@ -45,5 +47,3 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION millrace.record_import(text, bigint, bigint, bytea, bigint, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.record_import(text, bigint, bigint, bytea, bigint, boolean)
-    TO millrace_importer, millrace_admin;

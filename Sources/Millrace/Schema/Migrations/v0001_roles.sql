@@ -18,4 +18,5 @@ END
 $$;
 
 GRANT USAGE ON SCHEMA millrace TO millrace_publisher, millrace_consumer, millrace_importer, millrace_admin;
-GRANT SELECT ON millrace.schema_migrations TO millrace_admin;
+-- What a dry run of the migrator reads.
+GRANT SELECT ON millrace.schema_migrations, millrace.schema_functions TO millrace_admin;
