@@ -69,6 +69,8 @@ extension SchemaTests {
             .publish("no data", "MR011", "event_data is missing", data: "NULL"),
             .publish("metadata that is no object", "MR011", "metadata is a JSON array", metadata: "'[]'"),
             .publish("an infinite time", "MR011", "occurred_at", more: ", p_occurred_at => 'infinity'"),
+            .publish("a time after RFC 3339's", "MR011", "occurred_at", more: ", p_occurred_at => '10000-01-01Z'"),
+            .publish("a time before Christ", "MR011", "occurred_at", more: ", p_occurred_at => '0044-03-15Z BC'"),
             .publish("too large", "MR002", "the limit is 1048576", data: "to_jsonb(repeat('x', 1048576))"),
             .publish(
                 "wrong expected version",

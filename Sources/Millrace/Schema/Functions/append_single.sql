@@ -25,7 +25,7 @@ BEGIN
         AND coalesce(char_length(p_content_type), 1) BETWEEN 1 AND 255
         AND (p_event_data IS NOT NULL OR p_payload IS NOT NULL)
         AND coalesce(jsonb_typeof(p_metadata), 'object') = 'object'
-        AND coalesce(isfinite(p_occurred_at), true)
+        AND coalesce(p_occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true)
         AND coalesce(p_expected_version, 0) >= -1
         AND pg_column_size(ARRAY[p_event_data, p_metadata]) + coalesce(octet_length(p_payload), 0)
             <= least(v_store.max_event_bytes, v_store.max_batch_bytes)) IS NOT TRUE THEN

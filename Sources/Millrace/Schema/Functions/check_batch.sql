@@ -77,7 +77,7 @@ BEGIN
         AND n.request IS NOT NULL
         AND (n.event_data IS NOT NULL OR n.payload IS NOT NULL)
         AND coalesce(jsonb_typeof(n.metadata), 'object') = 'object'
-        AND coalesce(isfinite(n.occurred_at), true)
+        AND coalesce(n.occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true)
         AND coalesce(pg_column_size(n.event_data), 0) + coalesce(pg_column_size(n.metadata), 0)
             + coalesce(octet_length(n.payload), 0) <= v_store.max_event_bytes
     ) IS NOT TRUE

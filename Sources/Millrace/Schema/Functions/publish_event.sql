@@ -37,7 +37,7 @@ BEGIN
     IF (char_length(p_aggregate_type) BETWEEN 1 AND 255 AND char_length(p_aggregate_id) BETWEEN 1 AND 255
         AND char_length(p_event_type) BETWEEN 1 AND 255 AND p_event_data IS NOT NULL
         AND coalesce(jsonb_typeof(p_metadata), 'object') = 'object'
-        AND coalesce(isfinite(p_occurred_at), true)) IS NOT TRUE THEN
+        AND coalesce(p_occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true)) IS NOT TRUE THEN
         PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata,
                                       p_occurred_at, NULL, NULL, 2147483647, NULL);
     END IF;

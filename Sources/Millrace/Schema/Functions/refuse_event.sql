@@ -28,11 +28,11 @@ BEGIN
             ERRCODE = 'MR011',
             MESSAGE = format('metadata%s is a JSON %s', v_of_event, jsonb_typeof(p_metadata)),
             HINT = 'Give a JSON object, or NULL.';
-    ELSIF NOT coalesce(isfinite(p_occurred_at), true) THEN
+    ELSIF NOT coalesce(p_occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR011',
-            MESSAGE = format('occurred_at%s is not a point in time', v_of_event),
-            HINT = 'Give a finite time, or NULL for the time it is stored.';
+            MESSAGE = format('occurred_at%s is not a time of the years 1 to 9999', v_of_event),
+            HINT = 'Give a time that RFC 3339 can write, or NULL for the time it is stored.';
     END IF;
 
     v_bytes := coalesce(pg_column_size(ARRAY[p_event_data]), 0) + coalesce(pg_column_size(ARRAY[p_metadata]), 0)
