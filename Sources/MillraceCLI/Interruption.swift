@@ -17,7 +17,7 @@ enum Interruption {
         let watch = Task {
             var isInterrupted = false
             for await _ in signals {
-                if isInterrupted { exit(ExitStatus.interrupted.rawValue) }
+                if isInterrupted { ExitStatus.interrupted.endProcess() }
                 isInterrupted = true
                 work.cancel()
             }

@@ -21,6 +21,7 @@ struct Millrace: AsyncParsableCommand {
     )
 
     static func main() async {
+        Terminal.occupyClosedDescriptors()
         do {
             try refuseRepairedArguments()
             var command = try parseAsRoot()
@@ -29,6 +30,7 @@ struct Millrace: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            ExitStatus.done.endProcess()
         } catch {
             guard let failure = Failure(error) else { exit(withError: error) }
             failure.report()

@@ -229,7 +229,7 @@ struct ImportedLines {
                 report.repeated += Int64(imported.repeated)
                 return
             } catch let error as EventStoreError
-                where attempt < ImportRun.attempts && ImportedLines.isPassing(error, attempt: attempt)
+                where attempt < ImportRun.attempts && ImportedLines.isPassing(error)
             {
                 try await ContinuousClock().sleep(for: ImportRun.backoff.delay(afterFailure: attempt))
                 attempt += 1
@@ -240,7 +240,13 @@ struct ImportedLines {
                     report.repeated += Int64(lines.count) - stored
                     return
                 }
-                if known.lines != chunk.resumesAfter { throw error }
+                guard known.lines == chunk.resumesAfter else {
+                    throw Failure(
+                        .failed,
+                        "another run of the import “\(name)” is at line \(known.lines.grouped): run the same command again when it "
+                            + "has ended"
+                    )
+                }
             }
         }
     }
@@ -255,10 +261,11 @@ struct ImportedLines {
     }
 
     /// May be otherwise in a moment: the connection or the server went away, or another transaction was in the way.
-    private static func isPassing(_ error: EventStoreError, attempt: Int) -> Bool {
+    private static func isPassing(_ error: EventStoreError) -> Bool {
         switch error {
-        // The attempt before this one went through after all, behind a connection that was lost.
-        case .postgres(.server(let server)) where attempt > 1 && server.sqlState == "MR012": true
+        // Somebody else was there first: an earlier attempt behind a connection that was lost, the server process of a run
+        // that was killed, or a second run. The database knows which lines are dealt with.
+        case .postgres(.server(let server)) where server.sqlState == "MR012": true
         case .postgres(.server(let server)): ["08", "40", "57"].contains(server.sqlState.errorClass)
         case .postgres(.connectionLost), .postgres(.outcomeUnknown), .postgres(.timedOut), .postgres(.acquireTimedOut):
             true

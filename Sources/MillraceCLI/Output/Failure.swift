@@ -35,6 +35,15 @@ enum ExitStatus: Int32, CaseIterable {
     }
 }
 
+extension ExitStatus {
+    /// Ends the process at once, without the handlers of `exit`: OpenSSL's takes its locks away, and a connection that was given up
+    /// while it was being opened may still be at its password on another thread.
+    func endProcess() -> Never {
+        fflush(nil)
+        _exit(rawValue)
+    }
+}
+
 /// Why a command ended without having done what it was asked to: one sentence, and a code for scripts.
 struct Failure: Error, CustomStringConvertible {
     let status: ExitStatus
@@ -86,6 +95,6 @@ struct Failure: Error, CustomStringConvertible {
     /// Says it on standard error and ends the process.
     func report() -> Never {
         if status != .interrupted { Terminal.error.say("millrace: \(description)\n") }
-        exit(status.rawValue)
+        status.endProcess()
     }
 }

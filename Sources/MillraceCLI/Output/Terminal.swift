@@ -15,6 +15,15 @@ struct Terminal: Sendable {
     static let output = Terminal(descriptor: STDOUT_FILENO)
     static let error = Terminal(descriptor: STDERR_FILENO)
 
+    /// A descriptor that was closed before the start would go to the next file or socket that is opened, and results into that.
+    /// In its place stands one that can be neither read nor written as it ought to be, so that its use fails as it should.
+    static func occupyClosedDescriptors() {
+        for (descriptor, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_WRONLY)]
+        where fcntl(descriptor, F_GETFD) == -1 {
+            _ = open("/dev/null", mode)
+        }
+    }
+
     enum Style: String {
         case bold = "1"
         case dim = "2"
