@@ -17,6 +17,9 @@ public struct Migrator: Sendable {
     /// How long one step may wait for another migrator and then work.
     public static let stepTimeout: Duration = .seconds(300)
 
+    /// How often `millrace.close_months` is called at the most: once to set the bound, once after it is committed.
+    private static let closingSteps = 2
+
     private let client: PostgresClient
 
     public init(client: PostgresClient) {
@@ -41,7 +44,7 @@ public struct Migrator: Sendable {
         )
     }
 
-    /// Runs what is missing, and makes the partitions of this month and the next ones.
+    /// Runs what is missing, makes the partitions of this month and the next ones, and closes the months that are over.
     ///
     /// - Returns: what this call did; empty where another process was faster.
     /// - Throws: ``MigrationError``, or `PostgresError`. Migrations that had been committed by then stay.
@@ -71,7 +74,19 @@ public struct Migrator: Sendable {
         }
         report.recreatedFunctions = try await recreateFunctions(library)
         report.partitions = try await makePartitions()
+        try await closeMonths()
         return report
+    }
+
+    /// Closes the months that are over (`millrace.close_months`), for which readers of later events then do not look any
+    /// more. A month in which a transaction may still store something stays open until the next call.
+    ///
+    /// - Throws: `PostgresError`.
+    public func closeMonths() async throws {
+        for _ in 1...Self.closingSteps {
+            let answer = try await client.query(Self.closeMonths, [], timeout: Self.stepTimeout).single()
+            guard try answer.decode(String.self, at: 0) == "closing" else { return }
+        }
     }
 
     private func recreateFunctions(_ library: Library) async throws -> Bool {

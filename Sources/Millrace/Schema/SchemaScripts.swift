@@ -10,6 +10,8 @@ extension Migrator {
         SchemaScript("v0004_events", PackageResources.v0004_events_sql),
         SchemaScript("v0005_imports", PackageResources.v0005_imports_sql),
         SchemaScript("v0006_immutability", PackageResources.v0006_immutability_sql),
+        SchemaScript("v0007_closed_months", PackageResources.v0007_closed_months_sql),
+        SchemaScript("v0008_advancing_streams", PackageResources.v0008_advancing_streams_sql),
     ]
 
     /// Re-created together whenever one of them differs.
@@ -23,6 +25,8 @@ extension Migrator {
         SchemaScript("latest_position", PackageResources.latest_position_sql),
         SchemaScript("fence", PackageResources.fence_sql),
         SchemaScript("horizon", PackageResources.horizon_sql),
+        SchemaScript("page_bounds", PackageResources.page_bounds_sql),
+        SchemaScript("begin_page", PackageResources.begin_page_sql),
         SchemaScript("list_horizon_holders", PackageResources.list_horizon_holders_sql),
         SchemaScript("horizon_holders", PackageResources.horizon_holders_sql),
         SchemaScript("hold_streams", PackageResources.hold_streams_sql),
@@ -33,6 +37,12 @@ extension Migrator {
         SchemaScript("refused_requests", PackageResources.refused_requests_sql),
         SchemaScript("requests_are_entangled", PackageResources.requests_are_entangled_sql),
         SchemaScript("append_disentangled", PackageResources.append_disentangled_sql),
+        SchemaScript("append_carefully", PackageResources.append_carefully_sql),
+        SchemaScript("lowest_uuid", PackageResources.lowest_uuid_sql),
+        SchemaScript("times_within_spans", PackageResources.times_within_spans_sql),
+        SchemaScript("an_expectation_fails", PackageResources.an_expectation_fails_sql),
+        SchemaScript("append_at_once", PackageResources.append_at_once_sql),
+        SchemaScript("is_single", PackageResources.is_single_sql),
         SchemaScript("append_single", PackageResources.append_single_sql),
         SchemaScript("append_events", PackageResources.append_events_sql),
         SchemaScript("ring", PackageResources.ring_sql),
@@ -48,6 +58,7 @@ extension Migrator {
         SchemaScript("guard_partition", PackageResources.guard_partition_sql),
         SchemaScript("make_partition", PackageResources.make_partition_sql),
         SchemaScript("make_partitions", PackageResources.make_partitions_sql),
+        SchemaScript("close_months", PackageResources.close_months_sql),
         SchemaScript("record_import", PackageResources.record_import_sql),
         SchemaScript("read_import", PackageResources.read_import_sql),
         SchemaScript("import_fields", PackageResources.import_fields_sql),
@@ -68,6 +79,7 @@ extension Migrator {
     static let recordFunctions = statement(PackageResources.record_functions_sql)
     static let selectRoutines = statement(PackageResources.routines_and_views_sql)
     static let dropStale = statement(PackageResources.drop_stale_sql)
+    static let closeMonths = statement(PackageResources.months_close_sql)
     static let makePartitionsAhead = statement(PackageResources.make_partitions_ahead_sql)
     static let serverVersion = statement(PackageResources.server_version_sql)
 

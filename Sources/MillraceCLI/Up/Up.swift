@@ -63,7 +63,8 @@ struct Up: AsyncParsableCommand {
         }
     }
 
-    /// Makes the partitions of the months ahead until it is cancelled: the server may run for longer than those last that
+    /// Makes the partitions of the months ahead and closes the months that are over, until it is cancelled: the server may run
+    /// for longer than those last that
     /// the migration at its start has made. Never fails, because events of a month without one are stored all the same.
     private func keepPartitionsAhead(_ client: PostgresClient) async {
         while true {
@@ -75,6 +76,7 @@ struct Up: AsyncParsableCommand {
                     let level = Up.missedPartition.contains(outcome) ? Logger.Level.warning : .debug
                     DatabaseOptions.logger.log(level: level, "partition \(name): \(outcome)")
                 }
+                try await Migrator(client: client).closeMonths()
             } catch {
                 if Task.isCancelled { return }
                 DatabaseOptions.logger.error("no partitions made for the months ahead: \(error)")

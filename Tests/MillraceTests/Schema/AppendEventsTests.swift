@@ -192,15 +192,20 @@ extension SchemaTests {
         func duplicatesInABatch() async throws {
             try await withTestDatabase { client in
                 _ = try await Self.append(client, "1", "a", ids: Self.id(1))
+                // Which positions are new is not said: a call that repeats something has drawn some before it was noticed.
+                let mixed = try await Self.append(client, "1,2,2", "a,a,b", ids: "\(Self.id(1)), \(Self.id(2)), NULL")
+                #expect(mixed.map(\.outcome) == ["duplicate", "appended"])
+                #expect(mixed.map(\.versions) == [[1], [2, 1]])
+                #expect(mixed[0].positions == [1])
+                let twice = try await Self.append(client, "1,2", "c,c", ids: "\(Self.id(5)), \(Self.id(5))")
+                #expect(twice.map(\.outcome) == ["appended", "duplicate"])
+                #expect(twice.map(\.versions) == [[1], [1]])
+                #expect(twice[0].positions == twice[1].positions)
                 #expect(
-                    try await Self.append(client, "1,2,2", "a,a,b", ids: "\(Self.id(1)), \(Self.id(2)), NULL") == [
-                        Outcome(1, "duplicate", [1], [1]), Outcome(2, "appended", [2, 3], [2, 1]),
-                    ]
-                )
-                #expect(
-                    try await Self.append(client, "1,2", "c,c", ids: "\(Self.id(5)), \(Self.id(5))") == [
-                        Outcome(1, "appended", [4], [1]), Outcome(2, "duplicate", [4], [1]),
-                    ]
+                    try await client.texts("SELECT e.id::text FROM millrace.events AS e ORDER BY e.id").compactMap {
+                        $0.flatMap(Int64.init)
+                    }
+                        == [1] + (mixed[1].positions ?? []) + (twice[0].positions ?? [])
                 )
             }
         }
@@ -214,11 +219,9 @@ extension SchemaTests {
                 _ = try await Self.append(client, "1", "a", ids: Self.id(1))
                 let list = ids.map(Self.id).joined(separator: ", ")
                 #expect(try await Self.append(client, requests, streams, ids: list) == [Outcome(1, "partly_repeated")])
-                #expect(
-                    try await Self.append(client, requests + ",2", streams + ",a", ids: list + ", NULL") == [
-                        Outcome(1, "partly_repeated"), Outcome(2, "appended", [2], [2]),
-                    ]
-                )
+                let mixed = try await Self.append(client, requests + ",2", streams + ",a", ids: list + ", NULL")
+                #expect(mixed.map(\.outcome) == ["partly_repeated", "appended"])
+                #expect(mixed.map(\.versions) == [nil, [2]])
                 #expect(try await client.texts("SELECT aggregate_id FROM millrace.streams") == ["a"])
             }
         }

@@ -220,7 +220,7 @@ extension SchemaTests {
                     try await connection.script(
                         """
                         GRANT CREATE ON SCHEMA millrace TO millrace_admin;
-                        ALTER FUNCTION millrace.latest_position() OWNER TO millrace_admin;
+                        ALTER FUNCTION millrace.horizon() OWNER TO millrace_admin;
                         GRANT EXECUTE ON FUNCTION millrace.refuse_unseen_sequence() TO millrace_admin;
                         """
                     )

@@ -23,6 +23,8 @@ extension SchemaTests {
             "read_page": ["millrace_consumer", "millrace_admin"],
             "read_stream": ["millrace_publisher", "millrace_consumer", "millrace_admin"],
             "rebuild_aggregate": ["millrace_publisher", "millrace_consumer", "millrace_admin"],
+            "begin_page": ["millrace_consumer", "millrace_admin"],
+            "close_months": ["millrace_admin"],
             "store_info": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
         ]
 

@@ -20,7 +20,7 @@ BEGIN
             HINT = 'Read the log on the primary.';
     END IF;
 
-    v_last := millrace.latest_position();
+    v_last := coalesce(pg_catalog.pg_sequence_last_value('millrace.events_id_seq'::regclass), millrace.refuse_unseen_sequence());
 
     SELECT min((l.classid::bigint & 65535) << 32 | l.objid::bigint) INTO v_fence
     FROM pg_catalog.pg_locks AS l

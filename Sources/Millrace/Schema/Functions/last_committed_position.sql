@@ -12,12 +12,14 @@ BEGIN
     PERFORM millrace.check_isolation();
     v_horizon := millrace.horizon();
 
+    -- In the open months only: what the closed ones hold is written down.
     SELECT e.id INTO v_last
     FROM millrace.events AS e
     WHERE e.id <= v_horizon
+      AND e.created_at >= coalesce((SELECT max(m.upper_bound) FROM millrace.closed_months AS m), '-infinity')
     ORDER BY e.id DESC
     LIMIT 1;
-    RETURN coalesce(v_last, 0);
+    RETURN greatest(v_last, (SELECT max(m.last_position) FROM millrace.closed_months AS m), 0);
 END
 $$;
 

@@ -5,13 +5,8 @@
 CREATE OR REPLACE FUNCTION millrace.latest_position() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
 AS $$
-DECLARE
-    v_last bigint := pg_catalog.pg_sequence_last_value('millrace.events_id_seq'::regclass);
 BEGIN
-    IF v_last IS NULL THEN
-        PERFORM millrace.refuse_unseen_sequence();
-    END IF;
-    RETURN v_last;
+    RETURN coalesce(pg_catalog.pg_sequence_last_value('millrace.events_id_seq'::regclass), millrace.refuse_unseen_sequence());
 END
 $$;
 

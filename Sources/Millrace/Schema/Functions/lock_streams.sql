@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION millrace.lock_streams(p_aggregate_types text[], p_agg
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, millrace, pg_temp
 SET enable_seqscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan
+SET millrace.advances_streams = on
 AS $$
 BEGIN
     PERFORM millrace.check_names(p_aggregate_types, p_aggregate_ids);

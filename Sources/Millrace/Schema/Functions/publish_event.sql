@@ -4,8 +4,9 @@
 -- That serialises commits, forbids PREPARE TRANSACTION, and fails when the notification queue is full; the setting
 -- millrace.notify_on_publish = off (for a database, a role or a transaction) turns it off.
 --
--- An event id or an expected version asks for what append_events knows; the plain call stays as short as it can be: the
--- stream's row first (it is the lock and the version), then the fence, then the event.
+-- An event id or an expected version asks for what append_events knows, and so does a name that may be too long; the plain
+-- call stays as short as it can be, two statements and few expressions, each of which is paid for anew in every transaction:
+-- the stream's row first (it is the lock and the version), then the fence, then the event.
 CREATE OR REPLACE FUNCTION millrace.publish_event(
     p_event_type       text,
     p_aggregate_id     text,
@@ -16,30 +17,27 @@ CREATE OR REPLACE FUNCTION millrace.publish_event(
     p_expected_version int         DEFAULT NULL,
     p_occurred_at      timestamptz DEFAULT NULL
 ) RETURNS uuid
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, millrace, pg_temp SET millrace.advances_streams = on
 AS $$
 DECLARE
-    v_event_id  uuid := uuidv7();
     v_version   int;
     v_first     timestamptz;
     v_last      timestamptz;
-    v_stored_at timestamptz;
-    v_max_bytes int;
     v_position  bigint;
+    v_event_id  uuid;
+    v_stored_at timestamptz;
 BEGIN
-    IF p_event_id IS NOT NULL OR p_expected_version IS NOT NULL THEN
+    IF p_event_id IS NOT NULL OR p_expected_version IS NOT NULL
+       OR (octet_length(p_aggregate_type) BETWEEN 1 AND 255 AND octet_length(p_aggregate_id) BETWEEN 1 AND 255) IS NOT TRUE THEN
+        IF (char_length(p_aggregate_type) BETWEEN 1 AND 255 AND char_length(p_aggregate_id) BETWEEN 1 AND 255) IS NOT TRUE THEN
+            PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata,
+                                          p_occurred_at, NULL, NULL, 2147483647, NULL);
+        END IF;
         RETURN millrace.publish_checked(
             p_event_type, p_aggregate_id, p_aggregate_type, p_event_data, p_metadata,
             p_event_id, p_expected_version, p_occurred_at
         );
-    END IF;
-
-    IF (char_length(p_aggregate_type) BETWEEN 1 AND 255 AND char_length(p_aggregate_id) BETWEEN 1 AND 255
-        AND char_length(p_event_type) BETWEEN 1 AND 255 AND p_event_data IS NOT NULL
-        AND coalesce(jsonb_typeof(p_metadata), 'object') = 'object'
-        AND coalesce(p_occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true)) IS NOT TRUE THEN
-        PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata,
-                                      p_occurred_at, NULL, NULL, 2147483647, NULL);
     END IF;
 
     -- Where the row exists, the clock is read after its lock was waited for: read before, it could be earlier than that of
@@ -52,17 +50,31 @@ BEGIN
             last_event_at = greatest(s.last_event_at, clock_timestamp())
     RETURNING s.version, s.first_event_at, s.last_event_at INTO v_version, v_first, v_last;
 
-    PERFORM millrace.fence();
-    -- Within the span that the row says now: its end, unless the clock has stepped back since an earlier event. Not that
-    -- event's time again: one that a wrong clock gave would then be given to all that follow, in a month yet to come.
-    SELECT greatest(least(v_last, greatest(v_first, clock_timestamp())), t.open_since), t.max_event_bytes
-    INTO STRICT v_stored_at, v_max_bytes
-    FROM millrace.store AS t;
+    -- Stored within the span that the row says now: its end, unless the clock has stepped back since an earlier event. Not
+    -- that event's time again: one that a wrong clock gave would then be given to all that follow, in a month yet to come.
+    --
+    -- The sizes as array elements, because a value that comes straight from a table may still be compressed.
+    IF millrace.fence() THEN
+        INSERT INTO millrace.events (
+            id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at
+        )
+        SELECT nextval('millrace.events_id_seq'), uuidv7(), p_event_type, p_aggregate_type, p_aggregate_id, v_version,
+               p_event_data, p_metadata, coalesce(p_occurred_at, t.stored_at), t.stored_at
+        FROM (
+            SELECT greatest(least(v_last, greatest(v_first, clock_timestamp())), s.open_since) AS stored_at, s.max_event_bytes
+            FROM millrace.store AS s
+        ) AS t
+        WHERE char_length(p_event_type) BETWEEN 1 AND 255
+          AND p_event_data IS NOT NULL
+          AND coalesce(jsonb_typeof(p_metadata), 'object') = 'object'
+          AND coalesce(p_occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00', true)
+          AND pg_column_size(ARRAY[p_event_data, p_metadata]) <= t.max_event_bytes
+        RETURNING id, event_id, created_at INTO v_position, v_event_id, v_stored_at;
+    END IF;
 
-    -- As array elements, because a value that comes straight from a table may still be compressed.
-    IF pg_column_size(ARRAY[p_event_data, p_metadata]) > v_max_bytes THEN
-        PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata,
-                                      p_occurred_at, NULL, NULL, v_max_bytes, NULL);
+    IF v_position IS NULL THEN
+        PERFORM millrace.refuse_event(p_event_type, p_aggregate_type, p_aggregate_id, p_event_data, p_metadata, p_occurred_at,
+                                      NULL, NULL, (SELECT s.max_event_bytes FROM millrace.store AS s), NULL);
     END IF;
     -- The clock has stepped back behind a closed month, or the month was closed since it was read.
     IF v_stored_at > v_last THEN
@@ -71,14 +83,9 @@ BEGIN
         WHERE s.aggregate_type = p_aggregate_type AND s.aggregate_id = p_aggregate_id AND s.last_event_at < v_stored_at;
     END IF;
 
-    INSERT INTO millrace.events (
-        id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at
-    ) VALUES (
-        nextval('millrace.events_id_seq'), v_event_id, p_event_type, p_aggregate_type, p_aggregate_id, v_version,
-        p_event_data, p_metadata, coalesce(p_occurred_at, v_stored_at), v_stored_at
-    ) RETURNING id INTO v_position;
-
-    PERFORM millrace.ring(v_position);
+    IF millrace.ring(v_position) THEN
+        NULL;
+    END IF;
     RETURN v_event_id;
 END
 $$;

@@ -9,19 +9,21 @@ CREATE OR REPLACE FUNCTION millrace.read_all(
 ) RETURNS SETOF millrace.events
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, millrace, pg_temp
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    v_horizon bigint;
+    v_after  bigint := coalesce(p_after, 0);
+    v_bounds record;
 BEGIN
-    PERFORM millrace.check_isolation();
-    v_horizon := millrace.horizon();
+    SELECT b.horizon, b.stored_from INTO STRICT v_bounds FROM millrace.page_bounds(v_after) AS b;
 
     RETURN QUERY
     SELECT e.*
     FROM millrace.events AS e
-    WHERE e.id > coalesce(p_after, 0)
-      AND e.id <= v_horizon
+    WHERE e.id > v_after
+      AND e.id <= v_bounds.horizon
+      -- The months that lie wholly before p_after are left out; p_limit may reach through all that follow.
+      AND e.created_at >= v_bounds.stored_from
       AND (p_event_types IS NULL OR e.event_type = ANY (p_event_types))
       AND (p_aggregate_types IS NULL OR e.aggregate_type = ANY (p_aggregate_types))
     ORDER BY e.id

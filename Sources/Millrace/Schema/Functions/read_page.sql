@@ -6,7 +6,7 @@
 --
 -- The page is read as a stream: at most p_scan_limit events are looked at, fewer when p_limit of them matched. Only when
 -- they did not all fit the filter is the edge of what was looked at asked for, which rereads ids alone; what lies below
--- the horizon does not change in between.
+-- the horizon does not change in between. It ends where the month that it begins in does (see page_bounds).
 CREATE OR REPLACE FUNCTION millrace.read_page(
     p_after           bigint DEFAULT 0,
     p_limit           int    DEFAULT 1000,
@@ -21,17 +21,17 @@ CREATE OR REPLACE FUNCTION millrace.read_page(
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, millrace, pg_temp
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_after      bigint := coalesce(p_after, 0);
     v_limit      int := greatest(p_limit, 1);
     v_scan_limit int := greatest(p_scan_limit, 1);
     v_unfiltered boolean := p_event_types IS NULL AND p_aggregate_types IS NULL;
-    v_horizon    bigint;
+    v_bounds     record;
 BEGIN
-    PERFORM millrace.check_isolation();
-    v_horizon := millrace.horizon();
+    SELECT b.horizon, b.up_to, b.stored_from, b.stored_before, b.open_since INTO STRICT v_bounds
+    FROM millrace.page_bounds(v_after) AS b;
 
     RETURN QUERY
     WITH page AS MATERIALIZED (
@@ -39,7 +39,9 @@ BEGIN
         FROM (
             SELECT e.*
             FROM millrace.events AS e
-            WHERE e.id > v_after AND e.id <= v_horizon
+            WHERE e.id > v_after AND e.id <= v_bounds.up_to
+              AND (e.created_at >= v_bounds.open_since
+                   OR e.created_at >= v_bounds.stored_from AND e.created_at < v_bounds.stored_before)
             ORDER BY e.id
             LIMIT v_scan_limit
         ) AS s
@@ -54,19 +56,23 @@ BEGIN
                 FROM (
                     SELECT e.id
                     FROM millrace.events AS e
-                    WHERE e.id > v_after AND e.id <= v_horizon
+                    WHERE e.id > v_after AND e.id <= v_bounds.up_to
+                      AND (e.created_at >= v_bounds.open_since
+                           OR e.created_at >= v_bounds.stored_from AND e.created_at < v_bounds.stored_before)
                     ORDER BY e.id
                     LIMIT v_scan_limit
                 ) AS s
             )
         END AS position
     )
-    SELECT coalesce(edge.position, v_after), v_horizon,
-           CASE WHEN v_unfiltered AND (SELECT count(*) FROM page) < least(v_limit, v_scan_limit)
-               THEN true
+    SELECT coalesce(edge.position, v_after), v_bounds.horizon,
+           CASE
+               WHEN v_bounds.up_to < v_bounds.horizon THEN false
+               WHEN v_unfiltered AND (SELECT count(*) FROM page) < least(v_limit, v_scan_limit) THEN true
                ELSE NOT EXISTS (
                    SELECT FROM millrace.events AS e
-                   WHERE e.id > coalesce(edge.position, v_after) AND e.id <= v_horizon
+                   WHERE e.id > coalesce(edge.position, v_after) AND e.id <= v_bounds.up_to
+                     AND e.created_at >= v_bounds.open_since
                )
            END,
            (SELECT s.epoch FROM millrace.store AS s),

@@ -1,6 +1,6 @@
 -- The sequence starts at 0, so that no last value always means that its owner may not see it, or that this is no primary.
--- Taken for 0, it would silently stall every reader.
-CREATE OR REPLACE FUNCTION millrace.refuse_unseen_sequence() RETURNS void
+-- Taken for 0, it would silently stall every reader. Returns a position in name only, so that it can stand in the place of one.
+CREATE OR REPLACE FUNCTION millrace.refuse_unseen_sequence() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 BEGIN

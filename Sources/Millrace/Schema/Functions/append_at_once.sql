@@ -1,0 +1,134 @@
+-- What append_events does first with a call of several events: as if nothing in it could be wrong, in as few statements as
+-- there can be. The streams are advanced at once, in the fixed order in which all appends lock them; each event is numbered
+-- after the version its stream had; and the table's own unique constraints find the event ids that are there already.
+--
+-- Whatever it is not sure of it raises as MR000, or meets as the violation of a constraint: append_events then takes back
+-- what was done here and lets append_carefully decide.
+--
+-- A constraint knows one month. So an id must tell that it was made within the last day (less than a day ahead, for clocks
+-- that disagree), and in the first two days of a month the one before is looked through.
+--
+-- The events of a stream are gathered by hashing, in the order in which they come: sorting by names would take as long as all
+-- the rest but the insert.
+CREATE OR REPLACE FUNCTION millrace.append_at_once(
+    p_requests int[], p_event_types text[], p_aggregate_types text[], p_aggregate_ids text[], p_event_data jsonb[],
+    p_metadata jsonb[], p_event_ids uuid[], p_occurred_at timestamptz[], p_payloads bytea[], p_content_types text[],
+    p_expect_requests int[], p_expect_aggregate_types text[], p_expect_aggregate_ids text[], p_expect_versions int[]
+) RETURNS TABLE (request int, outcome text, positions bigint[], versions int[], event_ids uuid[], conflicts jsonb)
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
+AS $$
+DECLARE
+    v_clock     timestamptz := clock_timestamp();
+    v_lowest_id uuid := millrace.lowest_uuid(v_clock - interval '1 day');
+    v_limit_id  uuid := millrace.lowest_uuid(v_clock + interval '1 day');
+    v_max_bytes int;
+    v_versions  int[];
+    v_is_ahead  boolean;
+    v_times     timestamptz[];
+    v_positions bigint[];
+    v_event_ids uuid[];
+BEGIN
+    WITH gathered AS MATERIALIZED (
+        SELECT n.aggregate_type, n.aggregate_id, array_agg(n.index::int) AS indexes
+        FROM unnest(p_aggregate_types, p_aggregate_ids) WITH ORDINALITY AS n (aggregate_type, aggregate_id, index)
+        GROUP BY n.aggregate_type, n.aggregate_id
+    ), advanced AS (
+        INSERT INTO millrace.streams AS s (aggregate_type, aggregate_id, version, first_event_at, last_event_at)
+        SELECT g.aggregate_type, g.aggregate_id, cardinality(g.indexes), v_clock, v_clock
+        FROM gathered AS g
+        ORDER BY g.aggregate_type COLLATE "C", g.aggregate_id COLLATE "C"
+        ON CONFLICT ON CONSTRAINT streams_pkey DO UPDATE
+            SET version = s.version + excluded.version,
+                first_event_at = least(s.first_event_at, excluded.first_event_at),
+                last_event_at = greatest(s.last_event_at, excluded.last_event_at)
+        RETURNING s.aggregate_type, s.aggregate_id, coalesce(old.version, 0) AS base, s.last_event_at > v_clock AS is_ahead
+    )
+    SELECT array_agg(a.base + e.ordinal::int ORDER BY e.index), bool_or(a.is_ahead)
+    INTO v_versions, v_is_ahead
+    FROM advanced AS a
+    JOIN gathered AS g ON g.aggregate_type = a.aggregate_type AND g.aggregate_id = a.aggregate_id
+    CROSS JOIN LATERAL unnest(g.indexes) WITH ORDINALITY AS e (index, ordinal);
+
+    -- Another append came first and was waited for, or a clock has stepped back: later than the version before, as far as the
+    -- stream's span reaches.
+    IF v_is_ahead THEN
+        v_times := millrace.times_within_spans(p_aggregate_types, p_aggregate_ids);
+    END IF;
+    IF cardinality(p_expect_requests) > 0 AND millrace.an_expectation_fails(
+        p_requests, p_aggregate_types, p_aggregate_ids, v_versions,
+        p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids, p_expect_versions
+    ) OR NOT millrace.fence() THEN
+        RAISE SQLSTATE 'MR000';
+    END IF;
+
+    SELECT s.max_event_bytes INTO v_max_bytes
+    FROM millrace.store AS s
+    WHERE s.open_since <= v_clock
+      AND cardinality(p_requests) <= s.max_batch_events
+      AND pg_column_size(p_event_data) + coalesce(pg_column_size(p_metadata), 0) + coalesce(pg_column_size(p_payloads), 0)
+          <= s.max_batch_bytes;
+    IF v_is_ahead AND clock_timestamp() >= date_trunc('month', v_clock, 'UTC') + interval '1 month'
+       OR (cardinality(p_event_types), coalesce(cardinality(p_metadata), cardinality(p_event_types)),
+        coalesce(cardinality(p_event_ids), cardinality(p_event_types)),
+        coalesce(cardinality(p_occurred_at), cardinality(p_event_types)),
+        coalesce(cardinality(p_payloads), cardinality(p_event_types)),
+        coalesce(cardinality(p_content_types), cardinality(p_event_types)))
+       <> (cardinality(p_requests), cardinality(p_requests), cardinality(p_requests), cardinality(p_requests),
+           cardinality(p_requests), cardinality(p_requests))
+       OR v_clock - interval '2 days' < date_trunc('month', v_clock, 'UTC') AND EXISTS (
+           SELECT FROM millrace.events AS e
+           WHERE e.event_id = ANY (p_event_ids)
+             AND e.created_at >= v_clock - interval '2 days' AND e.created_at < date_trunc('month', v_clock, 'UTC')
+       ) THEN
+        RAISE SQLSTATE 'MR000';
+    END IF;
+
+    -- The positions are drawn in the order of the events.
+    WITH stored AS (
+        INSERT INTO millrace.events (
+            id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at,
+            payload, content_type
+        )
+        SELECT nextval('millrace.events_id_seq'), coalesce(n.event_id, uuidv7()), n.event_type, n.aggregate_type,
+               n.aggregate_id, n.version, coalesce(n.event_data, 'null'), n.metadata,
+               coalesce(n.occurred_at, n.stored_at, v_clock), coalesce(n.stored_at, v_clock), n.payload, n.content_type
+        FROM unnest(p_requests, p_event_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data,
+                    p_metadata, p_occurred_at, v_times, p_payloads, p_content_types)
+            AS n (request, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at,
+                  stored_at, payload, content_type)
+        WHERE n.request IS NOT NULL
+          AND (n.event_id IS NULL
+               OR n.event_id >= v_lowest_id AND n.event_id < v_limit_id AND uuid_extract_version(n.event_id) = 7)
+          AND octet_length(n.event_type) BETWEEN 1 AND 255
+          AND octet_length(n.aggregate_type) BETWEEN 1 AND 255
+          AND octet_length(n.aggregate_id) BETWEEN 1 AND 255
+          AND (n.content_type IS NULL OR octet_length(n.content_type) BETWEEN 1 AND 255)
+          AND (n.event_data IS NOT NULL OR n.payload IS NOT NULL)
+          AND (n.metadata IS NULL OR jsonb_typeof(n.metadata) = 'object')
+          AND (n.occurred_at IS NULL
+               OR n.occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00')
+          AND coalesce(pg_column_size(n.event_data), 0) + coalesce(pg_column_size(n.metadata), 0)
+              + coalesce(octet_length(n.payload), 0) <= v_max_bytes
+        RETURNING id, event_id
+    )
+    SELECT array_agg(s.id), array_agg(s.event_id) INTO v_positions, v_event_ids FROM stored AS s;
+    IF cardinality(v_positions) IS DISTINCT FROM cardinality(p_requests) THEN
+        RAISE SQLSTATE 'MR000';
+    END IF;
+
+    IF p_requests[1] = ALL (p_requests) THEN
+        RETURN QUERY SELECT p_requests[1], 'appended', v_positions, v_versions, v_event_ids, NULL::jsonb;
+    ELSE
+        RETURN QUERY
+        SELECT n.request, 'appended', array_agg(n.position), array_agg(n.version), array_agg(n.event_id), NULL::jsonb
+        FROM unnest(p_requests, v_positions, v_versions, v_event_ids)
+            WITH ORDINALITY AS n (request, position, version, event_id, index)
+        GROUP BY n.request
+        ORDER BY min(n.index);
+    END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION millrace.append_at_once(
+    int[], text[], text[], text[], jsonb[], jsonb[], uuid[], timestamptz[], bytea[], text[], int[], text[], text[], int[]
+) FROM PUBLIC;

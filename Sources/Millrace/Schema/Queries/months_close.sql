@@ -1,0 +1,1 @@
+SELECT millrace.close_months();
