@@ -200,10 +200,24 @@ public actor PostgresConnection: PostgresSession {
 
     private nonisolated func submit(_ request: ConnectionRequest) async throws -> ConnectionRequest.Response {
         try await withCheckedThrowingContinuation { continuation in
-            request.begin(continuation)
+            request.begin(.task(continuation))
             PollLoop.shared.submit { [self] in
                 assumeIsolated { $0.accept(request) }
             }
+        }
+    }
+
+    /// As ``perform(_:timeout:survivesCancellation:)`` for a caller that is no task.
+    /// - Parameter completion: called once, on the loop's thread, and not before this has returned.
+    nonisolated func start(
+        _ kind: ConnectionRequest.Kind,
+        timeout: Duration?,
+        _ completion: @escaping @Sendable (Result<ConnectionRequest.Response, RequestFailure>) -> Void
+    ) {
+        let request = ConnectionRequest(kind, timeout: timeout)
+        request.begin(.callback(completion))
+        PollLoop.shared.submit { [self] in
+            assumeIsolated { $0.accept(request) }
         }
     }
 
