@@ -34,6 +34,7 @@ final class Appender: Sendable {
     /// has other connections to serve.
     static let largestInPlace = 256 << 10
 
+    let limits: AppenderLimits
     private let client: PostgresClient
     private let announce: @Sendable (Position) -> Void
     private let lastID = Atomic<UInt64>(0)
@@ -43,6 +44,7 @@ final class Appender: Sendable {
     init(client: PostgresClient, limits: AppenderLimits, announce: @escaping @Sendable (Position) -> Void) {
         var limits = limits
         limits.batchesInFlight = max(1, min(limits.batchesInFlight, client.configuration.maximumConnections))
+        self.limits = limits
         self.client = client
         self.announce = announce
         state = Mutex(State(machine: AppenderStateMachine(limits: limits)))
