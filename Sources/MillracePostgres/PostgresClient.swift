@@ -118,16 +118,26 @@ public final class PostgresClient: PostgresSession {
     ///
     /// Nothing is sent or awaited on the way but the statement: one round trip, and no change of threads except to the poll
     /// thread and back.
-    /// - Parameter completion: called once, on the poll thread, and not before this has returned. It must not block.
+    /// - Parameters:
+    ///   - timeout: nil means ``PostgresConfiguration/queryTimeout``.
+    ///   - completion: called once, on the poll thread, and not before this has returned. It must not block.
     package func start(
         _ call: PostgresCall,
+        timeout: Duration? = nil,
         _ completion: @escaping @Sendable (Result<PostgresRows, PostgresError>) -> Void
     ) {
-        start(call, replacements: 0, completion)
+        start(call, timeout ?? configuration.queryTimeout, replacements: 0, completion)
+    }
+
+    /// Calls `action` once after a wait, on the poll thread. It must not block.
+    package func schedule(after wait: Duration, _ action: @escaping @Sendable () -> Void) {
+        let deadline = ContinuousClock.now + wait
+        PollLoop.shared.submit { PollLoop.shared.schedule(at: deadline, action) }
     }
 
     private func start(
         _ call: PostgresCall,
+        _ timeout: Duration?,
         replacements: Int,
         _ completion: @escaping @Sendable (Result<PostgresRows, PostgresError>) -> Void
     ) {
@@ -136,8 +146,8 @@ public final class PostgresClient: PostgresSession {
             switch outcome {
             case .failure(let error): PollLoop.shared.submit { completion(.failure(error)) }
             case .success(let lease):
-                lease.connection.start(.batch([call]), timeout: configuration.queryTimeout) { [self] outcome in
-                    ended(call, on: lease, outcome, replacements: replacements, completion)
+                lease.connection.start(.batch([call]), timeout: timeout) { [self] outcome in
+                    ended(call, timeout, on: lease, outcome, replacements: replacements, completion)
                 }
             }
         }
@@ -146,6 +156,7 @@ public final class PostgresClient: PostgresSession {
 
     private func ended(
         _ call: PostgresCall,
+        _ timeout: Duration?,
         on lease: Lease,
         _ outcome: Result<ConnectionRequest.Response, RequestFailure>,
         replacements: Int,
@@ -162,7 +173,7 @@ public final class PostgresClient: PostgresSession {
                 if !failure.sent, case .connectionLost = failure.error,
                     replacements < PostgresClient.maximumReplacements
                 {
-                    return start(call, replacements: replacements + 1, completion)
+                    return start(call, timeout, replacements: replacements + 1, completion)
                 }
                 PollLoop.shared.submit { completion(.failure(failure.error)) }
             }

@@ -131,7 +131,7 @@ final class Appender: Sendable {
             return (verdict, state.take(verdict.answered))
         }
         switch verdict {
-        case .resend(let wait): Task { await sendAgain(batch.id, after: wait) }
+        case .resend(let wait): client.schedule(after: wait) { [self] in sendAgain(batch.id) }
         case .divided: break
         case .refused: for caller in callers { caller.resume(returning: .refused(error)) }
         case .unknown: for caller in callers { caller.resume(returning: .unknown) }
@@ -139,9 +139,7 @@ final class Appender: Sendable {
         sendNext()
     }
 
-    private func sendAgain(_ id: AppenderStateMachine.BatchID, after wait: Duration) async {
-        // Nobody cancels this task.
-        try? await Task.sleep(for: wait)
+    private func sendAgain(_ id: AppenderStateMachine.BatchID) {
         state.withLock { $0.machine.waited(id) }
         sendNext()
     }
