@@ -53,6 +53,7 @@ public final class PostgresClient: PostgresSession {
 
     public let configuration: PostgresConfiguration
     let logger: Logger
+    let attempts = ConnectAttempts()
     private let pool: Mutex<Pool>
 
     /// How often a call moves to another connection because the one it got had been closed before it was sent.
@@ -313,7 +314,7 @@ public final class PostgresClient: PostgresSession {
     fileprivate func open(_ id: ConnectionID, after wait: Duration) async {
         do {
             if wait > .zero { try await pause(wait) }
-            let connection = try await PostgresConnection.connect(configuration, logger: logger)
+            let connection = try await PostgresConnection.connect(configuration, logger, among: attempts)
             pool.withLock { pool in
                 pool.opening[id] = nil
                 pool.connections[id] = connection
@@ -355,7 +356,9 @@ public final class PostgresClient: PostgresSession {
     // MARK: Closing
 
     /// Refuses new calls and those that wait, lets calls on leased connections end within
-    /// ``PostgresConfiguration/closeTimeout``, and closes all connections. Returns when that is done.
+    /// ``PostgresConfiguration/closeTimeout``, and closes all connections. Returns when that is done, and when no thread
+    /// is opening a connection any more, for which it waits ``PostgresConfiguration/connectTimeout`` at most: a process
+    /// that ends while OpenSSL is at work would crash.
     public func close() async {
         let (closing, refused, opening, inboxes) = pool.withLock { pool in
             let (idle, waiters) = pool.machine.close()
@@ -379,6 +382,7 @@ public final class PostgresClient: PostgresSession {
             }
             if isEmpty { continuation.resume() }
         }
+        await attempts.wait(atMost: configuration.connectTimeout)
     }
 
     private func closeLeased() {

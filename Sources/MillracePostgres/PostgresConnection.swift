@@ -60,7 +60,15 @@ public actor PostgresConnection: PostgresSession {
         _ configuration: PostgresConfiguration,
         logger: Logger = Logger(label: "millrace.postgres")
     ) async throws -> PostgresConnection {
-        let handle = try await ConnectAttempt(configuration).open()
+        try await connect(configuration, logger, among: ConnectAttempts())
+    }
+
+    static func connect(
+        _ configuration: PostgresConfiguration,
+        _ logger: Logger,
+        among attempts: ConnectAttempts
+    ) async throws -> PostgresConnection {
+        let handle = try await ConnectAttempt(configuration, among: attempts).open()
         let connection = PostgresConnection(handle, configuration, logger)
         PollLoop.shared.submit { connection.assumeIsolated { $0.start() } }
         do {
