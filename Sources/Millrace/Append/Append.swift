@@ -6,7 +6,12 @@ extension EventStore {
     /// Returns when the events are durable. Throws ``EventStoreError``: a conflict, a refusal, or an unknown outcome;
     /// see there what each means. The same ids appended again are answered with the original positions.
     ///
-    /// - Parameter transaction: one of yours, and the events are stored when it commits. Several appends in
+    /// Concurrent calls share transactions (``AppenderLimits``), and each succeeds, conflicts or fails by itself. A lone one
+    /// is sent at once. Where more wait than the queue holds, callers wait for room. A call whose task is cancelled
+    /// while it waits throws ``PostgresError/cancelled`` as ``EventStoreError/postgres(_:)``, and nothing of it is stored; one
+    /// that is on its way throws ``EventStoreError/outcomeUnknown(eventIDs:)`` at once.
+    ///
+    /// - Parameter transaction: one of yours, and the events are stored when it commits, shared with nobody. Several appends in
     ///   one transaction can deadlock against another transaction that locks the same streams in another order:
     ///   make it one ``AppendRequest``, or lock all streams first with ``lockStreams(_:in:)``.
     @discardableResult
@@ -31,7 +36,8 @@ extension EventStore {
         try await append([NewEvent(event, metadata: metadata)], to: stream, expecting: expected, in: transaction)
     }
 
-    /// Stores the events of a request, in however many streams, together or not at all. One round trip.
+    /// Stores the events of a request, in however many streams, together or not at all. One round trip, shared as in
+    /// ``append(_:to:expecting:in:)``.
     @discardableResult
     public func append(
         _ request: AppendRequest,

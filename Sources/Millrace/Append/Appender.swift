@@ -21,9 +21,23 @@ final class Appender: Sendable {
     private typealias Batch = AppenderStateMachine.Batch
     private typealias Caller = CheckedContinuation<Answer, Never>
 
+    private struct Departure {
+        let batch: Batch
+        let needsWatch: Bool
+    }
+
     private struct State: ~Copyable {
         var machine: AppenderStateMachine
         var callers: [AppenderStateMachine.TicketID: Caller] = [:]
+        /// Whether somebody will look for batches that are overdue.
+        var isWatched = false
+
+        /// The next batch, and whether a watch is to be set over it.
+        mutating func next() -> Departure? {
+            guard let batch = machine.nextBatch(now: .now) else { return nil }
+            defer { isWatched = true }
+            return Departure(batch: batch, needsWatch: !isWatched)
+        }
 
         mutating func take(_ ids: some Sequence<AppenderStateMachine.TicketID>) -> [Caller] {
             ids.compactMap { callers.removeValue(forKey: $0) }
@@ -66,19 +80,19 @@ final class Appender: Sendable {
     }
 
     private func submit(_ ticket: AppenderTicket, _ caller: Caller) {
-        let outcome: Result<Batch?, PostgresError> = state.withLock { state in
+        let outcome: Result<Departure?, PostgresError> = state.withLock { state in
             // A cancellation that came before found nobody to answer.
             if Task.isCancelled { return .failure(.cancelled) }
             switch state.machine.enqueue(ticket) {
             case .refused(let waiting): return .failure(.poolExhausted(waiters: waiting))
             case .accepted:
                 state.callers[ticket.id] = caller
-                return .success(state.machine.nextBatch())
+                return .success(state.next())
             }
         }
         switch outcome {
         case .failure(let error): caller.resume(returning: .refused(error))
-        case .success(let batch?): send(batch)
+        case .success(let departure?): send(departure)
         case .success(nil): break
         }
     }
@@ -94,17 +108,36 @@ final class Appender: Sendable {
     // MARK: Batches
 
     private func sendNext() {
-        while let batch = state.withLock({ $0.machine.nextBatch() }) {
-            if batch.byteCount > Appender.largestInPlace { Task { send(batch) } } else { send(batch) }
+        while let departure = state.withLock({ $0.next() }) {
+            if departure.batch.byteCount > Appender.largestInPlace {
+                Task { send(departure) }
+            } else {
+                send(departure)
+            }
         }
     }
 
-    private func send(_ batch: Batch) {
+    private func send(_ departure: Departure) {
+        let batch = departure.batch
         client.start(PostgresCall(Statements.append, AppendEncoding.parameters(of: batch.tickets))) { [self] outcome in
             switch outcome {
             case .success(let rows): succeeded(batch, rows)
             case .failure(let error): failed(batch, error)
             }
+        }
+        if departure.needsWatch { watch(after: limits.patience) }
+    }
+
+    /// One timer for all batches, set only while there are some.
+    private func watch(after wait: Duration) {
+        client.schedule(after: wait) { [self] in
+            let next = state.withLock { state in
+                let next = state.machine.look(now: .now)
+                state.isWatched = next != nil
+                return next
+            }
+            sendNext()
+            if let next { watch(after: next) }
         }
     }
 

@@ -5,8 +5,17 @@ public import MillracePostgres
 /// The defaults were measured (docs/adr/0004-group-commit.md); a batch's must stay below the store's own
 /// `max_batch_events` and `max_batch_bytes`.
 public struct AppenderLimits: Sendable, Hashable {
-    /// How many batches are on their way at once, each on a connection of the pool.
-    public var batchesInFlight: Int = 2
+    /// How many batches are on their way at once, each on a connection of the pool. More than one only where so much waits
+    /// that another is worth its while, and where one is overdue.
+    public var batchesInFlight: Int = 4
+    /// How many events have to wait before another batch joins one that is on its way: fewer are stored sooner and with less
+    /// work when they follow it together.
+    public var companionEvents: Int = 500
+    /// How many bytes have to wait, where the events are large.
+    public var companionBytes: Int = 1 << 20
+    /// After this a batch on its way is overdue, such as one that waits for a stream which somebody's transaction holds: what
+    /// does not share a stream with it goes on without it.
+    public var patience: Duration = .milliseconds(25)
     /// How many requests share a transaction.
     public var batchRequests: Int = 1_000
     /// How many events share a transaction; a request that has more goes alone.
@@ -20,7 +29,8 @@ public struct AppenderLimits: Sendable, Hashable {
     /// How many callers wait for room in the queue; further ones are refused with
     /// ``PostgresError/poolExhausted(waiters:)``.
     public var waitingCallers: Int = 100_000
-    /// How many requests that depend on one of a batch under way are passed over for those behind them.
+    /// How many requests that have to wait for another, of the same batch or of one that is overdue, are passed over for those
+    /// behind them.
     public var passedOver: Int = 64
     /// When a batch that made PostgreSQL give up for another transaction's sake is sent again.
     public var retry: PostgresRetryPolicy = .serializationFailures(

@@ -3,7 +3,7 @@ import MillracePostgres
 
 /// Decides which requests share a batch, when a batch is sent, sent again or divided, and who has to wait.
 ///
-/// It performs nothing: the ``Appender`` sends what ``nextBatch()`` hands out and reports how that ended.
+/// It performs nothing: the ``Appender`` sends what ``nextBatch(now:)`` hands out and reports how that ended.
 struct AppenderStateMachine {
     typealias TicketID = UInt64
     typealias BatchID = UInt64
@@ -41,6 +41,9 @@ struct AppenderStateMachine {
         var losses = 0
         /// When an answer was lost for the first time: from then on nothing is known of what is stored.
         var lostAt: ContinuousClock.Instant?
+        var sentAt: ContinuousClock.Instant?
+        /// Others do not wait for it any more.
+        var isOverdue = false
     }
 
     let limits: AppenderLimits
@@ -48,6 +51,7 @@ struct AppenderStateMachine {
     /// Those that may be sent, in the order of their coming.
     private var queue: Deque<AppenderTicket> = []
     private var queuedBytes = 0
+    private var queuedWeight = 0
     /// Those for whom the queue has no room.
     private var line: Deque<AppenderTicket> = []
     /// Handed out, or waiting to be sent again: each takes a place of ``AppenderLimits/batchesInFlight``.
@@ -73,7 +77,7 @@ struct AppenderStateMachine {
         // Nobody overtakes those who wait for room, or a large request would wait for ever.
         if line.isEmpty, hasRoom(for: ticket) {
             queue.append(ticket)
-            queuedBytes += ticket.byteCount
+            count(ticket, 1)
             return .accepted
         }
         guard line.count < limits.waitingCallers else { return .refused(waiting: line.count) }
@@ -84,7 +88,7 @@ struct AppenderStateMachine {
     /// - Returns: whether it had not been handed out, and now never will be.
     mutating func leave(_ id: TicketID) -> Bool {
         if let index = queue.firstIndex(where: { $0.id == id }) {
-            queuedBytes -= queue.remove(at: index).byteCount
+            count(queue.remove(at: index), -1)
             letIn()
             return true
         }
@@ -103,8 +107,13 @@ struct AppenderStateMachine {
         while let ticket = line.first, hasRoom(for: ticket) {
             line.removeFirst()
             queue.append(ticket)
-            queuedBytes += ticket.byteCount
+            count(ticket, 1)
         }
+    }
+
+    private mutating func count(_ ticket: AppenderTicket, _ sign: Int) {
+        queuedBytes += sign * ticket.byteCount
+        queuedWeight += sign * ticket.weight
     }
 
     /// Everyone who is not handed out yet, for an error that all of them would meet.
@@ -114,23 +123,44 @@ struct AppenderStateMachine {
         queue = []
         line = []
         queuedBytes = 0
+        queuedWeight = 0
         return everyone
     }
 
     // MARK: Batches
 
     /// The batch to send now, if there is one and a place for it.
-    mutating func nextBatch() -> Batch? {
-        if let id = ready.popFirst(), let flight = flights[id] { return flight.batch }
+    mutating func nextBatch(now: ContinuousClock.Instant) -> Batch? {
+        guard var flight = nextFlight() else { return nil }
+        flight.sentAt = now
+        flights[flight.batch.id] = flight
+        return flight.batch
+    }
+
+    private mutating func nextFlight() -> Flight? {
+        if let id = ready.popFirst() { return flights[id] }
         guard flights.count < limits.batchesInFlight else { return nil }
-        if let part = parts.popFirst() {
-            flights[part.batch.id] = part
-            return part.batch
+        if let part = parts.popFirst() { return part }
+        guard !queue.isEmpty, isWorthABatch else { return nil }
+        let tickets = gather()
+        return tickets.isEmpty ? nil : Flight(batch: Batch(id: nextID(), tickets: tickets))
+    }
+
+    private var isWorthABatch: Bool {
+        flights.values.allSatisfy(\.isOverdue) || queuedWeight >= limits.companionEvents
+            || queuedBytes >= limits.companionBytes
+    }
+
+    /// Looks for batches that are overdue; ``nextBatch(now:)`` may have one after it.
+    /// - Returns: when to look again, where there is anything to look after.
+    mutating func look(now: ContinuousClock.Instant) -> Duration? {
+        var next: Duration?
+        for (id, flight) in flights where !flight.isOverdue {
+            guard let sentAt = flight.sentAt else { continue }
+            let left = limits.patience - sentAt.duration(to: now)
+            if left > .zero { next = min(next ?? left, left) } else { flights[id]?.isOverdue = true }
         }
-        guard !queue.isEmpty else { return nil }
-        let batch = Batch(id: nextID(), tickets: gather())
-        flights[batch.id] = Flight(batch: batch)
-        return batch
+        return next
     }
 
     private mutating func nextID() -> BatchID {
@@ -138,20 +168,22 @@ struct AppenderStateMachine {
         return lastBatch
     }
 
-    /// Takes from the queue what one transaction may carry. The first goes in any case.
+    /// Takes from the queue what one transaction may carry. The first goes in any case, unless it has to wait for a batch
+    /// that is overdue: it would only wait on the server, and hold up whoever shares its transaction.
     ///
     /// A request whose fate depends on another's would make the server decide the batch's requests one after the other, so
     /// it is left for the next batch; there it is the first.
     private mutating func gather() -> [AppenderTicket] {
         var batch = GatheredBatch()
         var passedOver: [AppenderTicket] = []
+        for flight in flights.values where flight.isOverdue { batch.avoid(flight.batch.tickets) }
         while let ticket = queue.first, batch.hasRoom(for: ticket, limits) {
             if batch.isEntangled(with: ticket) {
                 guard passedOver.count < limits.passedOver else { break }
                 passedOver.append(ticket)
             } else {
                 batch.add(ticket)
-                queuedBytes -= ticket.byteCount
+                count(ticket, -1)
             }
             queue.removeFirst()
         }
@@ -180,9 +212,8 @@ struct AppenderStateMachine {
                 return resend(flight, lostAt, now)
             }
             flight.conflicts += 1
-            if let wait = limits.retry.wait(afterFailure: flight.conflicts, error) {
-                flights[id] = flight
-                return .resend(after: wait)
+            if let pause = limits.retry.wait(afterFailure: flight.conflicts, error) {
+                return wait(with: flight, for: pause)
             }
             flights[id] = nil
             guard tickets.count > 1, AppenderFailure.isAboutOneRequest(error) else {
@@ -217,8 +248,14 @@ struct AppenderStateMachine {
         guard flight.losses <= limits.resends, lostAt.duration(to: now) < limits.resendTime else {
             return giveUp(flight)
         }
+        return wait(with: flight, for: limits.resendBackoff.delay(afterFailure: flight.losses))
+    }
+
+    /// It keeps its place, but nobody waits for it.
+    private mutating func wait(with flight: Flight, for wait: Duration) -> Verdict {
         flights[flight.batch.id] = flight
-        return .resend(after: limits.resendBackoff.delay(afterFailure: flight.losses))
+        flights[flight.batch.id]?.isOverdue = true
+        return .resend(after: wait)
     }
 
     private mutating func giveUp(_ flight: Flight) -> Verdict {
@@ -246,6 +283,15 @@ private struct GatheredBatch {
     private var bytes = 0
     /// The streams of `tickets`, and whether one expects something of them; empty as long as none expects anything.
     private var streams: [StreamID: Bool] = [:]
+    /// Streams that nobody may touch.
+    private var avoided: Set<StreamID> = []
+
+    mutating func avoid(_ tickets: [AppenderTicket]) {
+        for ticket in tickets {
+            for entry in ticket.request.entries { avoided.insert(entry.stream) }
+            for expectation in ticket.expectations { avoided.insert(expectation.stream) }
+        }
+    }
 
     func hasRoom(for ticket: AppenderTicket, _ limits: AppenderLimits) -> Bool {
         if tickets.isEmpty { return true }
@@ -254,6 +300,12 @@ private struct GatheredBatch {
     }
 
     func isEntangled(with ticket: AppenderTicket) -> Bool {
+        if !avoided.isEmpty,
+            ticket.request.entries.contains(where: { avoided.contains($0.stream) })
+                || ticket.expectations.contains(where: { avoided.contains($0.stream) })
+        {
+            return true
+        }
         if streams.isEmpty {
             return !ticket.expectations.isEmpty
                 && tickets.contains { earlier in

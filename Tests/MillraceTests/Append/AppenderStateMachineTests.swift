@@ -35,6 +35,12 @@ struct AppenderStateMachineTests {
         return try AppenderTicket(id, AppendRequest(new, to: StreamID("s", stream ?? "\(id)"), expecting: expected))
     }
 
+    private static func request(_ stream: String, requiring required: String) -> AppendRequest {
+        var request = AppendRequest([NewEvent(type: "t", data: .null)], to: StreamID("s", stream))
+        request.require(.streamExists, of: StreamID("s", required))
+        return request
+    }
+
     private static func server(_ state: PostgresSQLState) -> PostgresError {
         .server(PostgresServerError(sqlState: state, message: "no"))
     }
@@ -66,7 +72,12 @@ struct AppenderStateMachineTests {
     }
 
     @Test func soManyBatchesAreInFlightAndNoMore() throws {
-        let machine = MachineBox(limits: Self.limits { $0.batchesInFlight = 3 })
+        let machine = MachineBox(
+            limits: Self.limits {
+                $0.batchesInFlight = 3
+                $0.companionEvents = 1
+            }
+        )
         var sent: [Machine.Batch] = []
         for id in 1...9 as ClosedRange<UInt64> {
             _ = machine.enqueue(try Self.ticket(id))
@@ -76,6 +87,47 @@ struct AppenderStateMachineTests {
         machine.succeeded(sent[1].id)
         #expect(Self.ids(machine.nextBatch()) == [4, 5, 6, 7, 8, 9])
         #expect(machine.nextBatch() == nil)
+    }
+
+    @Test func anotherBatchJoinsOnlyWhereEnoughWaits() throws {
+        let machine = MachineBox(
+            limits: Self.limits {
+                $0.batchesInFlight = 2
+                $0.companionEvents = 10
+                $0.companionBytes = 10_000
+            }
+        )
+        _ = machine.enqueue(try Self.ticket(1))
+        #expect(Self.ids(machine.nextBatch()) == [1])
+        _ = machine.enqueue(try Self.ticket(2, events: 9))
+        #expect(machine.nextBatch() == nil)
+        _ = machine.enqueue(try Self.ticket(3))
+        #expect(Self.ids(machine.nextBatch()) == [2, 3], "ten events")
+        machine.succeeded(2)
+        _ = machine.enqueue(try Self.ticket(4, padding: 10_000))
+        #expect(Self.ids(machine.nextBatch()) == [4], "ten thousand bytes")
+    }
+
+    @Test func nobodyWaitsForABatchThatIsOverdue() throws {
+        let machine = MachineBox(limits: Self.limits { $0.batchesInFlight = 3 })
+        let patience = Self.limits().patience
+        #expect(machine.look(now: Self.start) == nil, "there is nothing to look after")
+        _ = machine.enqueue(try Self.ticket(1, stream: "held"))
+        #expect(Self.ids(machine.nextBatch(now: Self.start)) == [1])
+        let sharing = try Self.ticket(2, stream: "held")
+        let expecting = try AppenderTicket(3, Self.request("x", requiring: "held"))
+        for ticket in [sharing, expecting, try Self.ticket(4)] { _ = machine.enqueue(ticket) }
+        #expect(machine.look(now: Self.start + patience / 2) == patience / 2)
+        #expect(machine.nextBatch(now: Self.start + patience / 2) == nil)
+        #expect(machine.look(now: Self.start + patience) == nil)
+        #expect(Self.ids(machine.nextBatch(now: Self.start + patience)) == [4], "what shares a stream with it stays")
+        #expect(machine.nextBatch() == nil)
+        machine.succeeded(2)
+        #expect(machine.nextBatch() == nil)
+        machine.succeeded(1)
+        #expect(Self.ids(machine.nextBatch()) == [2])
+        machine.succeeded(3)
+        #expect(Self.ids(machine.nextBatch()) == [3])
     }
 
     @Test func aBatchEndsAtEachOfItsLimits() throws {
@@ -130,8 +182,7 @@ struct AppenderStateMachineTests {
 
     @Test func anExpectationOfAStreamThatWasWrittenBeforeItIsSeen() throws {
         let machine = MachineBox(limits: Self.limits())
-        var requires = AppendRequest([NewEvent(type: "t", data: .null)], to: StreamID("s", "own"))
-        requires.require(.streamExists, of: StreamID("s", "2"))
+        let requires = Self.request("own", requiring: "2")
         for ticket in [try Self.ticket(1), try Self.ticket(2), try AppenderTicket(3, requires), try Self.ticket(4)] {
             _ = machine.enqueue(ticket)
         }
@@ -396,7 +447,8 @@ private final class MachineBox {
 
     func enqueue(_ ticket: AppenderTicket) -> AppenderStateMachine.Admission { machine.enqueue(ticket) }
     func leave(_ id: UInt64) -> Bool { machine.leave(id) }
-    func nextBatch() -> AppenderStateMachine.Batch? { machine.nextBatch() }
+    func nextBatch(now: ContinuousClock.Instant = .now) -> AppenderStateMachine.Batch? { machine.nextBatch(now: now) }
+    func look(now: ContinuousClock.Instant) -> Duration? { machine.look(now: now) }
     func succeeded(_ id: UInt64) { machine.succeeded(id) }
     func waited(_ id: UInt64) { machine.waited(id) }
 
@@ -434,6 +486,8 @@ private struct AppenderStateMachineRun {
         limits.waitingCallers = 20
         limits.passedOver = 3
         limits.resends = 4
+        limits.companionEvents = Int.random(in: 1...12, using: &dice)
+        limits.patience = .milliseconds(Int.random(in: 1...2_000, using: &dice))
         machine = AppenderStateMachine(limits: limits)
     }
 
@@ -445,6 +499,7 @@ private struct AppenderStateMachineRun {
         case 6: if let id = waiting.popLast() { machine.waited(id) }
         default: end()
         }
+        _ = machine.look(now: now)
         take()
     }
 
@@ -490,7 +545,7 @@ private struct AppenderStateMachineRun {
     }
 
     private mutating func take() {
-        while let batch = machine.nextBatch() { flying.append(batch) }
+        while let batch = machine.nextBatch(now: now) { flying.append(batch) }
         #expect(flying.count + waiting.count <= limits.batchesInFlight)
         #expect(machine.queuedCount <= limits.queuedRequests)
         #expect(machine.waitingCount <= limits.waitingCallers)

@@ -71,8 +71,16 @@ struct AppenderTests {
             ).map { try $0.decode(Int32.self, at: 0) }
         }
 
-        func terminate(_ pid: Int32) async throws {
+        /// Ends the session that waits for the row; one changes from one kind of lock to another meanwhile.
+        func terminateWaiter() async throws -> Int32 {
+            var victim: Int32?
+            try await eventually("a backend waits for the row") {
+                victim = try await blocked().first
+                return victim != nil
+            }
+            let pid = try #require(victim)
             try await client.query("SELECT pg_terminate_backend($1)", [.int4(pid)])
+            return pid
         }
 
         /// An append that is on the server and cannot end.
@@ -239,6 +247,22 @@ struct AppenderTests {
         }
     }
 
+    /// A transaction of somebody else may hold a stream for as long as it likes.
+    @Test func aStreamThatIsHeldHoldsUpOnlyItself() async throws {
+        try await Self.withHeldStream({ $0.batchesInFlight = 3 }) { store, holder in
+            let first = try await holder.block(store)
+            let sharing = (0..<5).map { _ in Task { try await store.append([Self.event("sharing")], to: Self.held) } }
+            for number in 1...10 { try await store.append([Self.event()], to: StreamID("many", "\(number)")) }
+            try await Self.queued(sharing.count, in: store)
+            #expect(try await holder.blocked().count <= 1, "they wait in the queue, not on the server")
+            await holder.release()
+            #expect(try await first.value.events.map(\.version) == [2])
+            var versions: [Int] = []
+            for task in sharing { versions += try await task.value.events.map(\.version) }
+            #expect(versions.sorted() == [3, 4, 5, 6, 7])
+        }
+    }
+
     // MARK: Cancellation
 
     @Test func whoeverIsCancelledInTheQueueIsNotStored() async throws {
@@ -268,7 +292,7 @@ struct AppenderTests {
             guard case .outcomeUnknown(let ids) = error else {
                 throw UnexpectedOutcome(what: String(describing: error))
             }
-            #expect(try await holder.blocked().count == 1, "its batch is still there")
+            try await eventually("its batch is still there") { try await holder.blocked().count == 1 }
             let open = store.client.statistics.open
             await holder.release()
             try await eventually("it was stored all the same") {
@@ -305,8 +329,7 @@ struct AppenderTests {
             }
             try await Self.queued(callers, in: store)
             for _ in 1...3 {
-                let victim = try #require(try await holder.blocked().first)
-                try await holder.terminate(victim)
+                let victim = try await holder.terminateWaiter()
                 try await eventually("the batch is there again, on another connection") {
                     let now = try await holder.blocked()
                     return now.count == 1 && now != [victim]
@@ -324,8 +347,7 @@ struct AppenderTests {
     @Test func whenItCannotBeSettledEachLearnsOfHisOwnEvents() async throws {
         try await Self.withHeldStream({ $0.resends = 0 }) { store, holder in
             let first = try await holder.block(store)
-            let victim = try #require(try await holder.blocked().first)
-            try await holder.terminate(victim)
+            _ = try await holder.terminateWaiter()
             let error = await #expect(throws: EventStoreError.self) { try await first.value }
             guard case .outcomeUnknown(let ids) = error else {
                 throw UnexpectedOutcome(what: String(describing: error))
