@@ -15,7 +15,7 @@ public struct AppenderLimits: Sendable, Hashable {
     public var companionBytes: Int = 1 << 20
     /// After this a batch on its way is overdue, such as one that waits for a stream which somebody's transaction holds: what
     /// does not share a stream with it goes on without it.
-    public var patience: Duration = .milliseconds(25)
+    public var patience: Duration = .milliseconds(50)
     /// How many requests share a transaction.
     public var batchRequests: Int = 1_000
     /// How many events share a transaction; a request that has more goes alone.
