@@ -13,18 +13,26 @@ public import MillracePostgres
 ///     let store = EventStore(client)
 ///     try await store.append([NewEvent(OrderCreated(…))], to: StreamID("order", "42"), expecting: .noStream)
 ///
-/// A value to pass around: copies share the client, the doorbell and the watcher of the log. Making one connects
+/// A value to pass around: copies share the client, the appender, the doorbell and the watcher of the log. Making one connects
 /// to nothing. Every operation that takes `in:` also works inside a transaction of yours.
 public struct EventStore: Sendable {
     public let client: PostgresClient
+    let appender: Appender
     let doorbell: Doorbell
     let watcher: LogWatcher
     let logger: Logger
 
-    public init(_ client: PostgresClient, logger: Logger = Logger(label: "millrace")) {
+    /// - Parameter appending: how appends share transactions.
+    public init(
+        _ client: PostgresClient,
+        appending: AppenderLimits = .init(),
+        logger: Logger = Logger(label: "millrace")
+    ) {
+        let doorbell = Doorbell(client: client, logger: logger)
         self.client = client
         self.logger = logger
-        doorbell = Doorbell(client: client, logger: logger)
+        self.doorbell = doorbell
+        appender = Appender(client: client, limits: appending) { doorbell.ring($0) }
         watcher = LogWatcher(client: client, logger: logger)
     }
 
@@ -70,7 +78,7 @@ public struct EventStore: Sendable {
 /// schema, so that every language with a PostgreSQL driver gets the same behaviour.
 enum Statements {
     static let append: PostgresStatement = """
-        SELECT request, outcome, positions, versions, event_ids, conflicts
+        SELECT request, outcome, positions, versions, conflicts
         FROM millrace.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """
     static let readPage: PostgresStatement = """

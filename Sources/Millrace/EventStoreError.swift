@@ -14,8 +14,9 @@ public enum EventStoreError: Error, Sendable {
     case partlyRepeated
     /// The event, name or request itself is refused; nothing was stored. `message` names the field.
     case invalidEvent(_ message: String, hint: String?)
-    /// The connection was lost while the append was being committed: it is stored, or it is not. Appending the
-    /// same events with the same ids again is safe and settles it.
+    /// The connection was lost while the append was being committed, and sending it again did not settle it within
+    /// ``AppenderLimits/resendTime``; or the call was cancelled, or took longer than the client allows, while it was on its
+    /// way. It is stored, or it is not. Appending the same events with the same ids again is safe and settles it.
     case outcomeUnknown(eventIDs: [UUID])
     /// The log cannot be read in order under this transaction's isolation level or on this server.
     case cannotReadLog(_ message: String, hint: String?)
@@ -37,7 +38,7 @@ extension EventStoreError: CustomStringConvertible {
         case .invalidEvent(let message, let hint), .cannotReadLog(let message, let hint):
             hint.map { "\(message). \($0)" } ?? message
         case .outcomeUnknown(let ids):
-            "the connection was lost during the commit of \(ids.count) event(s): append them again with the same ids to settle it"
+            "it is unknown whether \(ids.count) event(s) were stored, because the answer was lost or not waited for: append them again with the same ids to settle it"
         case .unknownEpoch(let expected, let actual):
             "the checkpoint belongs to epoch \(expected), the store is in epoch \(actual): it was restored or promoted since; start again from a position you have verified"
         case .notMigrated(let message):

@@ -21,11 +21,13 @@ final class ConnectAttempt: Sendable {
     static let noticeInterval: Int32 = 50
 
     private let configuration: PostgresConfiguration
+    private let attempts: ConnectAttempts
     private let state = Mutex(State.waiting(nil))
     private let deadline: ContinuousClock.Instant
 
-    init(_ configuration: PostgresConfiguration) {
+    init(_ configuration: PostgresConfiguration, among attempts: ConnectAttempts) {
         self.configuration = configuration
+        self.attempts = attempts
         deadline = .now + configuration.connectTimeout
     }
 
@@ -39,7 +41,11 @@ final class ConnectAttempt: Sendable {
                     return false
                 }
                 if settled { return continuation.resume(throwing: PostgresError.cancelled) }
-                BlockingThreads.connecting.run { [self] in work() }
+                attempts.begin()
+                BlockingThreads.connecting.run { [self] in
+                    work()
+                    attempts.end()
+                }
                 PollLoop.shared.submit { [self] in
                     PollLoop.shared.schedule(at: deadline) { [self] in settle(.failure(timeout(""))) }
                 }

@@ -40,7 +40,14 @@ final class ConnectionRequest: @unchecked Sendable {
     var timer: PollTimer?
     private(set) var isFinished = false
     private var failure: RequestFailure?
-    private var continuation: CheckedContinuation<Response, any Error>?
+    private var caller: Caller?
+
+    /// Who is told of the outcome.
+    enum Caller {
+        case task(CheckedContinuation<Response, any Error>)
+        /// Called on the poll thread.
+        case callback(@Sendable (Result<Response, RequestFailure>) -> Void)
+    }
 
     init(_ kind: Kind, timeout: Duration?) {
         self.kind = kind
@@ -48,8 +55,8 @@ final class ConnectionRequest: @unchecked Sendable {
     }
 
     /// Before it is submitted.
-    func begin(_ continuation: CheckedContinuation<Response, any Error>) {
-        self.continuation = continuation
+    func begin(_ caller: Caller) {
+        self.caller = caller
     }
 
     /// The first outcome counts; a later one is ignored.
@@ -57,8 +64,13 @@ final class ConnectionRequest: @unchecked Sendable {
         guard !isFinished else { return }
         isFinished = true
         disarm()
-        continuation?.resume(returning: response)
-        continuation = nil
+        let caller = caller
+        self.caller = nil
+        switch caller {
+        case .task(let continuation): continuation.resume(returning: response)
+        case .callback(let callback): callback(.success(response))
+        case nil: break
+        }
     }
 
     func fail(_ error: PostgresError, sent: Bool) {
@@ -71,9 +83,12 @@ final class ConnectionRequest: @unchecked Sendable {
 
     /// A cancellation may arrive before the request itself does.
     func resumeIfFailed() {
-        guard let failure, let continuation else { return }
-        self.continuation = nil
-        continuation.resume(throwing: failure)
+        guard let failure, let caller else { return }
+        self.caller = nil
+        switch caller {
+        case .task(let continuation): continuation.resume(throwing: failure)
+        case .callback(let callback): callback(.failure(failure))
+        }
     }
 
     private func disarm() {

@@ -94,13 +94,13 @@ final class NotificationInbox: Sendable {
     }
 
     /// Opens a connection that puts its notifications here, unless the caller's task or the client ends before.
-    func connect(
-        _ configuration: PostgresConfiguration,
-        _ logger: Logger,
-        _ listen: [PostgresCall]
-    ) async throws -> PostgresConnection {
+    func connect(_ client: PostgresClient, _ listen: [PostgresCall]) async throws -> PostgresConnection {
         let task = Task {
-            let connection = try await PostgresConnection.connect(configuration, logger: logger)
+            let connection = try await PostgresConnection.connect(
+                client.configuration,
+                client.logger,
+                among: client.attempts
+            )
             connection.deliver(to: self)
             try await connection.pipeline(listen)
             return connection

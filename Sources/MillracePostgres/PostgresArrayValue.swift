@@ -67,23 +67,9 @@ extension PostgresValue {
         _ encode: (Element, inout WireBuffer) -> Void
     ) -> Self {
         guard let values else { return Self(typeOID, .null) }
-        var buffer = WireBuffer(capacity: 20 + values.count * (4 + elementBytes))
-        let hasNull = values.contains { $0 == nil }
-        buffer.append((values.isEmpty ? 0 : 1) as Int32)
-        buffer.append((hasNull ? 1 : 0) as Int32)
-        buffer.append(elementOID)
-        if !values.isEmpty {
-            buffer.append(Int32(clamping: values.count))
-            buffer.append(1 as Int32)
-            for value in values {
-                guard let value else {
-                    buffer.append(-1 as Int32)
-                    continue
-                }
-                let start = buffer.reserveLength()
-                encode(value, &buffer)
-                buffer.fillLength(at: start)
-            }
+        var buffer = ArrayBuffer(elementOID, capacity: values.count * (4 + elementBytes))
+        for value in values {
+            if let value { buffer.append { encode(value, &$0) } } else { buffer.appendNull() }
         }
         return Self(typeOID, .bytes(buffer.bytes))
     }

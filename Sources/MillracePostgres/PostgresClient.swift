@@ -12,16 +12,29 @@ public final class PostgresClient: PostgresSession {
         let connection: PostgresConnection
     }
 
+    /// A caller that waits for a connection.
+    fileprivate enum Waiter {
+        case task(CheckedContinuation<Lease, any Error>)
+        case callback(@Sendable (Result<Lease, PostgresError>) -> Void)
+
+        func resume(_ outcome: Result<Lease, PostgresError>) {
+            switch self {
+            case .task(let continuation): continuation.resume(with: outcome.mapError { $0 as any Error })
+            case .callback(let callback): callback(outcome)
+            }
+        }
+    }
+
     /// Where a free connection goes: to a caller that waits, or, where there is none, to its end.
     private struct Placed {
         let lease: Lease
-        let waiter: CheckedContinuation<Lease, any Error>?
+        let waiter: Waiter?
     }
 
     fileprivate struct Pool: ~Copyable {
         var machine: PoolStateMachine
         var connections: [ConnectionID: PostgresConnection] = [:]
-        var waiters: [WaiterID: CheckedContinuation<Lease, any Error>] = [:]
+        var waiters: [WaiterID: Waiter] = [:]
         /// When those who wait give up, in the order of their coming; those served meanwhile are dropped from the front.
         var deadlines: Deque<(waiter: WaiterID, deadline: ContinuousClock.Instant)> = []
         /// Whether the one timer for all of them is set.
@@ -40,6 +53,7 @@ public final class PostgresClient: PostgresSession {
 
     public let configuration: PostgresConfiguration
     let logger: Logger
+    let attempts = ConnectAttempts()
     private let pool: Mutex<Pool>
 
     /// How often a call moves to another connection because the one it got had been closed before it was sent.
@@ -101,6 +115,72 @@ public final class PostgresClient: PostgresSession {
         }
     }
 
+    /// Runs one statement as ``query(_:_:timeout:)`` does, for a caller that is no task and cannot be cancelled.
+    ///
+    /// Nothing is sent or awaited on the way but the statement: one round trip, and no change of threads except to the poll
+    /// thread and back.
+    /// - Parameters:
+    ///   - timeout: nil means ``PostgresConfiguration/queryTimeout``.
+    ///   - completion: called once, on the poll thread, and not before this has returned. It must not block.
+    package func start(
+        _ call: PostgresCall,
+        timeout: Duration? = nil,
+        _ completion: @escaping @Sendable (Result<PostgresRows, PostgresError>) -> Void
+    ) {
+        start(call, timeout ?? configuration.queryTimeout, replacements: 0, completion)
+    }
+
+    /// Calls `action` once after a wait, on the poll thread. It must not block.
+    package func schedule(after wait: Duration, _ action: @escaping @Sendable () -> Void) {
+        let deadline = ContinuousClock.now + wait
+        PollLoop.shared.submit { PollLoop.shared.schedule(at: deadline, action) }
+    }
+
+    private func start(
+        _ call: PostgresCall,
+        _ timeout: Duration?,
+        replacements: Int,
+        _ completion: @escaping @Sendable (Result<PostgresRows, PostgresError>) -> Void
+    ) {
+        let id = pool.withLock { $0.nextID() }
+        let waiter = Waiter.callback { [self] outcome in
+            switch outcome {
+            case .failure(let error): PollLoop.shared.submit { completion(.failure(error)) }
+            case .success(let lease):
+                lease.connection.start(.batch([call]), timeout: timeout) { [self] outcome in
+                    ended(call, timeout, on: lease, outcome, replacements: replacements, completion)
+                }
+            }
+        }
+        acquire(id, waiter, orFail: { false })
+    }
+
+    private func ended(
+        _ call: PostgresCall,
+        _ timeout: Duration?,
+        on lease: Lease,
+        _ outcome: Result<ConnectionRequest.Response, RequestFailure>,
+        replacements: Int,
+        _ completion: @escaping @Sendable (Result<PostgresRows, PostgresError>) -> Void
+    ) {
+        switch outcome {
+        case .success(let response):
+            if response.isIdle { release(lease) } else { Task { await settle(lease) } }
+            completion(.success(response.results[0]))
+        case .failure(let failure):
+            Task {
+                await settle(lease)
+                // The server closed it while it was idle, and has not seen the call.
+                if !failure.sent, case .connectionLost = failure.error,
+                    replacements < PostgresClient.maximumReplacements
+                {
+                    return start(call, timeout, replacements: replacements + 1, completion)
+                }
+                PollLoop.shared.submit { completion(.failure(failure.error)) }
+            }
+        }
+    }
+
     /// Lends a connection to `body` alone. It must not be used after `body` has returned.
     ///
     /// A transaction that `body` leaves open is rolled back; other state of the session, such as SET, stays.
@@ -152,28 +232,28 @@ public final class PostgresClient: PostgresSession {
         let id = pool.withLock { $0.nextID() }
         do {
             return try await withTaskCancellationHandler {
-                try await withCheckedThrowingContinuation { acquire(id, $0) }
+                // A cancellation that came before finds nobody to refuse, so it is looked for under the lock.
+                try await withCheckedThrowingContinuation { acquire(id, .task($0), orFail: { Task.isCancelled }) }
             } onCancel: {
                 refuse(id, .cancelled)
             }
         }
     }
 
-    private func acquire(_ id: WaiterID, _ continuation: CheckedContinuation<Lease, any Error>) {
-        // A cancellation that came before finds nobody to refuse, so it is looked for under the lock.
+    private func acquire(_ id: WaiterID, _ waiter: Waiter, orFail isCancelled: () -> Bool) {
         let outcome: Result<Lease, PostgresError>? = pool.withLock { pool in
-            if Task.isCancelled { return .failure(.cancelled) }
+            if isCancelled() { return .failure(.cancelled) }
             switch pool.machine.acquire(id) {
             case .lease(let connection): return .success(pool.lease(connection))
             case .closed: return .failure(.clientClosed)
             case .exhausted(let waiters): return .failure(.poolExhausted(waiters: waiters))
             case .wait:
-                pool.waiters[id] = continuation
+                pool.waiters[id] = waiter
                 pool.deadlines.append((id, .now + configuration.acquireTimeout))
                 return nil
             }
         }
-        if let outcome { return continuation.resume(with: outcome.mapError { $0 as any Error }) }
+        if let outcome { return waiter.resume(outcome) }
         openMissing()
         if let deadline = pool.withLock({ $0.deadlineToWatch() }) { watch(deadline) }
     }
@@ -196,10 +276,10 @@ public final class PostgresClient: PostgresSession {
     }
 
     private func refuse(_ id: WaiterID, _ error: PostgresError) {
-        let continuation = pool.withLock { pool in
+        let waiter = pool.withLock { pool in
             pool.machine.leave(id) ? pool.waiters.removeValue(forKey: id) : nil
         }
-        continuation?.resume(throwing: error)
+        waiter?.resume(.failure(error))
     }
 
     private func release(_ lease: Lease) {
@@ -221,7 +301,7 @@ public final class PostgresClient: PostgresSession {
             }
         }
         guard let effect else { return }
-        if let waiter = effect.waiter { return waiter.resume(returning: effect.lease) }
+        if let waiter = effect.waiter { return waiter.resume(.success(effect.lease)) }
         effect.lease.connection.closeSoon(.clientClosed)
     }
 
@@ -234,7 +314,7 @@ public final class PostgresClient: PostgresSession {
     fileprivate func open(_ id: ConnectionID, after wait: Duration) async {
         do {
             if wait > .zero { try await pause(wait) }
-            let connection = try await PostgresConnection.connect(configuration, logger: logger)
+            let connection = try await PostgresConnection.connect(configuration, logger, among: attempts)
             pool.withLock { pool in
                 pool.opening[id] = nil
                 pool.connections[id] = connection
@@ -250,16 +330,16 @@ public final class PostgresClient: PostgresSession {
     }
 
     private func failedToOpen(_ id: ConnectionID, _ error: PostgresError) {
-        var resumed: [CheckedContinuation<Lease, any Error>] = []
+        var refused: [Waiter] = []
         var closers: [CheckedContinuation<Void, Never>] = []
         pool.withLock { pool in
             pool.opening[id] = nil
             for waiter in pool.machine.openingFailed() {
-                if let continuation = pool.waiters.removeValue(forKey: waiter) { resumed.append(continuation) }
+                if let waiter = pool.waiters.removeValue(forKey: waiter) { refused.append(waiter) }
             }
             closers = pool.closersIfEmpty()
         }
-        for continuation in resumed { continuation.resume(throwing: error) }
+        for waiter in refused { waiter.resume(.failure(error)) }
         for closer in closers { closer.resume() }
     }
 
@@ -276,7 +356,9 @@ public final class PostgresClient: PostgresSession {
     // MARK: Closing
 
     /// Refuses new calls and those that wait, lets calls on leased connections end within
-    /// ``PostgresConfiguration/closeTimeout``, and closes all connections. Returns when that is done.
+    /// ``PostgresConfiguration/closeTimeout``, and closes all connections. Returns when that is done, and when no thread
+    /// is opening a connection any more, for which it waits ``PostgresConfiguration/connectTimeout`` at most: a process
+    /// that ends while OpenSSL is at work would crash.
     public func close() async {
         let (closing, refused, opening, inboxes) = pool.withLock { pool in
             let (idle, waiters) = pool.machine.close()
@@ -285,7 +367,7 @@ public final class PostgresClient: PostgresSession {
                 Array(pool.opening.values), Array(pool.inboxes.values)
             )
         }
-        for waiter in refused { waiter.resume(throwing: PostgresError.clientClosed) }
+        for waiter in refused { waiter.resume(.failure(.clientClosed)) }
         for task in opening { task.cancel() }
         for inbox in inboxes { inbox.finish() }
         for connection in closing { connection.closeSoon(.clientClosed) }
@@ -300,6 +382,7 @@ public final class PostgresClient: PostgresSession {
             }
             if isEmpty { continuation.resume() }
         }
+        await attempts.wait(atMost: configuration.connectTimeout)
     }
 
     private func closeLeased() {

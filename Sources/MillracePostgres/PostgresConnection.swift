@@ -60,7 +60,15 @@ public actor PostgresConnection: PostgresSession {
         _ configuration: PostgresConfiguration,
         logger: Logger = Logger(label: "millrace.postgres")
     ) async throws -> PostgresConnection {
-        let handle = try await ConnectAttempt(configuration).open()
+        try await connect(configuration, logger, among: ConnectAttempts())
+    }
+
+    static func connect(
+        _ configuration: PostgresConfiguration,
+        _ logger: Logger,
+        among attempts: ConnectAttempts
+    ) async throws -> PostgresConnection {
+        let handle = try await ConnectAttempt(configuration, among: attempts).open()
         let connection = PostgresConnection(handle, configuration, logger)
         PollLoop.shared.submit { connection.assumeIsolated { $0.start() } }
         do {
@@ -200,10 +208,24 @@ public actor PostgresConnection: PostgresSession {
 
     private nonisolated func submit(_ request: ConnectionRequest) async throws -> ConnectionRequest.Response {
         try await withCheckedThrowingContinuation { continuation in
-            request.begin(continuation)
+            request.begin(.task(continuation))
             PollLoop.shared.submit { [self] in
                 assumeIsolated { $0.accept(request) }
             }
+        }
+    }
+
+    /// As ``perform(_:timeout:survivesCancellation:)`` for a caller that is no task.
+    /// - Parameter completion: called once, on the loop's thread, and not before this has returned.
+    nonisolated func start(
+        _ kind: ConnectionRequest.Kind,
+        timeout: Duration?,
+        _ completion: @escaping @Sendable (Result<ConnectionRequest.Response, RequestFailure>) -> Void
+    ) {
+        let request = ConnectionRequest(kind, timeout: timeout)
+        request.begin(.callback(completion))
+        PollLoop.shared.submit { [self] in
+            assumeIsolated { $0.accept(request) }
         }
     }
 

@@ -82,7 +82,7 @@ private final class Listener {
     /// - Returns: whether it listens; where not, the backoff has been waited for.
     private func connect() async -> Bool {
         do {
-            let connection = try await inbox.connect(client.configuration, client.logger, listen)
+            let connection = try await inbox.connect(client, listen)
             self.connection = connection
             failures = 0
             return true

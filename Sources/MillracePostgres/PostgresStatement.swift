@@ -17,6 +17,11 @@ public struct PostgresStatement: Sendable, Hashable, ExpressibleByStringLiteral 
         self.digest = digest
     }
 
+    /// SQL that is embedded in the program as the bytes of a file.
+    public init(utf8 bytes: [UInt8], prepared: Bool = true) {
+        self.init(String(decoding: bytes, as: UTF8.self), prepared: prepared)
+    }
+
     public init(stringLiteral value: String) {
         self.init(value)
     }

@@ -60,7 +60,8 @@ public struct PostgresRetryPolicy: Sendable, Hashable {
     }
 
     /// The wait before the next attempt, or nil where the failure is final.
-    func wait(afterFailure failure: Int, _ error: any Error) -> Duration? {
+    /// - Parameter failure: counted from 1.
+    public func wait(afterFailure failure: Int, _ error: any Error) -> Duration? {
         guard failure < attempts, let state = (error as? PostgresError)?.sqlState, sqlStates.contains(state),
             case .server? = error as? PostgresError
         else { return nil }

@@ -1,5 +1,5 @@
 /// Bytes in network order.
-struct WireBuffer {
+struct WireBuffer: Sendable {
     private(set) var bytes: [UInt8] = []
 
     init(capacity: Int = 0) {
@@ -31,10 +31,11 @@ struct WireBuffer {
     }
 
     mutating func fillLength(at start: Int) {
-        let length = Int32(clamping: bytes.count - start).bigEndian
-        withUnsafeBytes(of: length) { source in
-            for (offset, byte) in source.enumerated() { bytes[start - 4 + offset] = byte }
-        }
+        overwrite(at: start - 4, Int32(clamping: bytes.count - start))
+    }
+
+    mutating func overwrite(at offset: Int, _ value: Int32) {
+        bytes.withUnsafeMutableBytes { $0.storeBytes(of: value.bigEndian, toByteOffset: offset, as: Int32.self) }
     }
 
     /// Forgets the contents; memory beyond `limit` bytes is given back.

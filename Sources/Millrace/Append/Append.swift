@@ -6,7 +6,12 @@ extension EventStore {
     /// Returns when the events are durable. Throws ``EventStoreError``: a conflict, a refusal, or an unknown outcome;
     /// see there what each means. The same ids appended again are answered with the original positions.
     ///
-    /// - Parameter transaction: one of yours, and the events are stored when it commits. Several appends in
+    /// Concurrent calls share transactions (``AppenderLimits``), and each succeeds, conflicts or fails by itself. A lone one
+    /// is sent at once. Where more wait than the queue holds, callers wait for room. A call whose task is cancelled
+    /// while it waits throws ``PostgresError/cancelled`` as ``EventStoreError/postgres(_:)``, and nothing of it is stored; one
+    /// that is on its way throws ``EventStoreError/outcomeUnknown(eventIDs:)`` at once.
+    ///
+    /// - Parameter transaction: one of yours, and the events are stored when it commits, shared with nobody. Several appends in
     ///   one transaction can deadlock against another transaction that locks the same streams in another order:
     ///   make it one ``AppendRequest``, or lock all streams first with ``lockStreams(_:in:)``.
     @discardableResult
@@ -31,27 +36,20 @@ extension EventStore {
         try await append([NewEvent(event, metadata: metadata)], to: stream, expecting: expected, in: transaction)
     }
 
-    /// Stores the events of a request, in however many streams, together or not at all. One round trip.
+    /// Stores the events of a request, in however many streams, together or not at all. One round trip, shared as in
+    /// ``append(_:to:expecting:in:)``.
     @discardableResult
     public func append(
         _ request: AppendRequest,
         in transaction: PostgresTransaction? = nil
     ) async throws -> AppendResult {
-        guard !request.entries.isEmpty else {
-            throw EventStoreError.invalidEvent("the request has no events", hint: "Append at least one event.")
-        }
-        let parameters = try AppendEncoding.parameters(of: [request])
+        guard let transaction else { return try await appendGrouped(request) }
+        let ticket = try AppenderTicket(0, request)
         do {
-            if let transaction {
-                let rows = try await transaction.query(Statements.append, parameters)
-                return try AppendEncoding.result(of: request, in: rows[0])
-            }
-            let rows = try await sendRetrying(parameters)
-            let result = try AppendEncoding.result(of: request, in: rows[0])
-            if !result.wasRepeated { doorbell.ring(result.lastPosition) }
-            return result
+            let rows = try await transaction.query(Statements.append, AppendEncoding.parameters(of: [ticket]))
+            return try AppendEncoding.result(of: request, in: rows[0])
         } catch let error as PostgresError {
-            throw await diagnose(error, of: request, in: transaction)
+            throw EventStoreError(error)
         }
     }
 
@@ -68,40 +66,16 @@ extension EventStore {
 }
 
 extension EventStore {
-    /// How often an append of its own transaction is sent when another transaction makes it fail: in read committed it
-    /// never is, but a database may have another default.
-    private static let appendAttempts = 5
-
-    private func sendRetrying(_ parameters: [PostgresValue]) async throws -> PostgresRows {
-        let backoff = PostgresBackoff(initial: .milliseconds(5), maximum: .milliseconds(200))
-        for failure in 1..<EventStore.appendAttempts {
-            do {
-                return try await client.query(Statements.append, parameters)
-            } catch let error as PostgresError
-                where error.sqlState == .serializationFailure || error.sqlState == .deadlockDetected
-            {
-                try await Task.sleep(for: backoff.delay(afterFailure: failure))
-            }
-        }
-        return try await client.query(Statements.append, parameters)
-    }
-
-    private func diagnose(
-        _ error: PostgresError,
-        of request: AppendRequest,
-        in transaction: PostgresTransaction?
-    ) async -> any Error {
-        switch error {
-        // Cancelled and timed out too: whether the statement had been sent by then is not known here.
-        case .connectionLost, .outcomeUnknown, .cancelled, .timedOut:
-            // Inside a caller's transaction nothing is stored without the caller's commit.
-            if transaction != nil { return EventStoreError.postgres(error) }
-            return EventStoreError.outcomeUnknown(eventIDs: request.entries.map(\.event.id))
-        case .server(let server) where transaction == nil && EventDiagnosis.isAboutJSON(server):
-            return await EventDiagnosis.refusal(of: request, server, client: client)
-        case .server, .cannotConnect, .poolExhausted, .acquireTimedOut, .clientClosed,
-            .decoding, .misuse:
-            return EventStoreError(error)
+    private func appendGrouped(_ request: AppendRequest) async throws -> AppendResult {
+        switch try await appender.append(request) {
+        case .row(let row):
+            return try await EventStoreError.translating { try AppendEncoding.result(of: request, in: row) }
+        case .refused(.server(let error)) where EventDiagnosis.isAboutJSON(error):
+            throw await EventDiagnosis.refusal(of: request, error, client: client)
+        case .refused(let error): throw EventStoreError(error)
+        case .unknown: throw EventStoreError.outcomeUnknown(eventIDs: request.entries.map(\.event.id))
+        case .mismatch(let rows, let requests):
+            throw EventStoreError.notMigrated("append_events answered \(requests) requests with \(rows) rows")
         }
     }
 }

@@ -1,49 +1,15 @@
 import MillracePostgres
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// How requests travel to `millrace.append_events` and back: parallel arrays, one element an event.
 enum AppendEncoding {
-    static func parameters(of requests: [AppendRequest]) throws(EventStoreError) -> [PostgresValue] {
-        var numbers: [Int32?] = []
-        var entries: [AppendRequest.Entry] = []
-        var expectedIn: [Int32?] = []
-        var expectedStreams: [StreamID] = []
-        var expectedVersions: [Int32?] = []
-        for (index, request) in requests.enumerated() {
-            let number = Int32(index + 1)
-            entries += request.entries
-            numbers += Array(repeating: number, count: request.entries.count)
-            for (stream, expected) in request.expectations {
-                guard let wire = try expected.wireValue else { continue }
-                expectedIn.append(number)
-                expectedStreams.append(stream)
-                expectedVersions.append(wire)
-            }
-        }
-        let events = entries.map(\.event)
-        return [
-            .int4Array(numbers),
-            .textArray(events.map(\.type)),
-            .textArray(entries.map(\.stream.aggregateType)),
-            .textArray(entries.map(\.stream.aggregateID)),
-            .jsonbArray(events.map(\.data.utf8)),
-            events.contains { $0.metadata != nil } ? .jsonbArray(events.map { $0.metadata?.utf8 }) : .jsonbArray(nil),
-            .uuidArray(events.map(\.id)),
-            events.contains { $0.occurredAt != nil }
-                ? .timestamptzArray(events.map(\.occurredAt)) : .timestamptzArray(nil),
-            events.contains { $0.payload != nil } ? .byteaArray(events.map { $0.payload?.bytes }) : .byteaArray(nil),
-            events.contains { $0.payload != nil }
-                ? .textArray(events.map { $0.payload?.contentType }) : .textArray(nil),
-            .int4Array(expectedIn),
-            .textArray(expectedStreams.map(\.aggregateType)),
-            .textArray(expectedStreams.map(\.aggregateID)),
-            .int4Array(expectedVersions),
-        ]
+    /// Requests are numbered from 1, in their order.
+    static func parameters(of tickets: [AppenderTicket]) -> [PostgresValue] {
+        var arrays = AppendArrays(
+            events: tickets.reduce(0) { $0 + $1.request.entries.count },
+            expectations: tickets.reduce(0) { $0 + $1.expectations.count }
+        )
+        for (index, ticket) in tickets.enumerated() { arrays.append(ticket, number: Int32(index + 1)) }
+        return arrays.parameters
     }
 
     /// The closed set of the function's column `outcome`.
@@ -52,20 +18,37 @@ enum AppendEncoding {
         case partlyRepeated = "partly_repeated"
     }
 
+    /// The columns of ``Statements/append``, in their order.
+    private enum Column {
+        static let outcome = 1
+        static let positions = 2
+        static let versions = 3
+        static let conflicts = 4
+    }
+
+    /// The position of the last event that a batch's requests are stored at. Repeated requests count: they may be repeated
+    /// because the first answer was lost, and then nobody has announced them.
+    static func lastPosition(in rows: PostgresRows) -> Position? {
+        // Positions increase with the requests that were stored now.
+        guard let row = rows.last(where: { !$0.isNull(at: Column.positions) }) else { return nil }
+        let positions = try? row.decode([Int64].self, at: Column.positions)
+        return positions?.last.map { Position($0) }
+    }
+
     static func result(of request: AppendRequest, in row: PostgresRow) throws -> AppendResult {
-        let word = try row.decode(String.self, named: "outcome")
+        let word = try row.decode(String.self, at: Column.outcome)
         guard let outcome = Outcome(rawValue: word) else {
             throw EventStoreError.notMigrated("append_events answered “\(word)”, which this version does not know")
         }
         switch outcome {
         case .conflict:
-            let conflicts = JSON(utf8: try row.decode([UInt8].self, named: "conflicts"))
+            let conflicts = JSON(utf8: try row.decode([UInt8].self, at: Column.conflicts))
             throw EventStoreError.versionConflict(try conflicts.decode([Conflict].self).map(\.value))
         case .partlyRepeated:
             throw EventStoreError.partlyRepeated
         case .appended, .duplicate:
-            let positions = try row.decode([Int64].self, named: "positions")
-            let versions = try row.decode([Int32].self, named: "versions")
+            let positions = try row.decode([Int64].self, at: Column.positions)
+            let versions = try row.decode([Int32].self, at: Column.versions)
             let stored = zip(request.entries, zip(positions, versions)).map { entry, place in
                 AppendResult.Stored(
                     id: entry.event.id,
@@ -97,5 +80,71 @@ enum AppendEncoding {
                 actual: actual
             )
         }
+    }
+}
+
+/// The arrays of `millrace.append_events`, one element an event, filled in one pass over the requests.
+private struct AppendArrays {
+    private var numbers: PostgresArrayBuilder
+    private var types: PostgresArrayBuilder
+    private var aggregateTypes: PostgresArrayBuilder
+    private var aggregateIDs: PostgresArrayBuilder
+    private var data: PostgresArrayBuilder
+    private var metadata: PostgresArrayBuilder
+    private var ids: PostgresArrayBuilder
+    private var occurredAt: PostgresArrayBuilder
+    private var payloads: PostgresArrayBuilder
+    private var contentTypes: PostgresArrayBuilder
+    private var expectedIn: PostgresArrayBuilder
+    private var expectedTypes: PostgresArrayBuilder
+    private var expectedIDs: PostgresArrayBuilder
+    private var expectedVersions: PostgresArrayBuilder
+
+    init(events: Int, expectations: Int) {
+        numbers = PostgresArrayBuilder(of: .int4, count: events, elementBytes: 4)
+        types = PostgresArrayBuilder(of: .text, count: events, elementBytes: 16)
+        aggregateTypes = PostgresArrayBuilder(of: .text, count: events, elementBytes: 16)
+        aggregateIDs = PostgresArrayBuilder(of: .text, count: events, elementBytes: 24)
+        data = PostgresArrayBuilder(of: .jsonb, count: events, elementBytes: 256)
+        ids = PostgresArrayBuilder(of: .uuid, count: events, elementBytes: 16)
+        // Seldom used, or only by some: they are NULL as long as all their elements are.
+        metadata = PostgresArrayBuilder(of: .jsonb, count: events)
+        occurredAt = PostgresArrayBuilder(of: .timestamptz, count: events)
+        payloads = PostgresArrayBuilder(of: .bytea, count: events)
+        contentTypes = PostgresArrayBuilder(of: .text, count: events)
+        expectedIn = PostgresArrayBuilder(of: .int4, count: expectations, elementBytes: 4)
+        expectedTypes = PostgresArrayBuilder(of: .text, count: expectations, elementBytes: 16)
+        expectedIDs = PostgresArrayBuilder(of: .text, count: expectations, elementBytes: 24)
+        expectedVersions = PostgresArrayBuilder(of: .int4, count: expectations, elementBytes: 4)
+    }
+
+    mutating func append(_ ticket: AppenderTicket, number: Int32) {
+        for entry in ticket.request.entries {
+            numbers.append(number)
+            types.append(entry.event.type)
+            aggregateTypes.append(entry.stream.aggregateType)
+            aggregateIDs.append(entry.stream.aggregateID)
+            data.append(entry.event.data.utf8)
+            ids.append(entry.event.id)
+            metadata.append(entry.event.metadata?.utf8)
+            occurredAt.append(entry.event.occurredAt)
+            payloads.append(entry.event.payload?.bytes)
+            contentTypes.append(entry.event.payload?.contentType)
+        }
+        for expectation in ticket.expectations {
+            expectedIn.append(number)
+            expectedTypes.append(expectation.stream.aggregateType)
+            expectedIDs.append(expectation.stream.aggregateID)
+            expectedVersions.append(expectation.version)
+        }
+    }
+
+    var parameters: [PostgresValue] {
+        [
+            numbers.value, types.value, aggregateTypes.value, aggregateIDs.value, data.value,
+            metadata.valueUnlessAllNull,
+            ids.value, occurredAt.valueUnlessAllNull, payloads.valueUnlessAllNull, contentTypes.valueUnlessAllNull,
+            expectedIn.value, expectedTypes.value, expectedIDs.value, expectedVersions.value,
+        ]
     }
 }

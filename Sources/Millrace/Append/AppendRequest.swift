@@ -50,8 +50,8 @@ public struct AppendResult: Sendable, Hashable {
 
     /// In the request's order.
     public let events: [Stored]
-    /// True where the same events were stored by an earlier call: nothing was written now, and the versions and
-    /// positions are the original ones.
+    /// True where the same events were stored before, by an earlier call or by an attempt of this one whose answer was
+    /// lost: nothing was written now, and the versions and positions are the original ones.
     public let wasRepeated: Bool
 
     /// The last position of the request; positions of one request increase.

@@ -5,9 +5,7 @@ enum EventDiagnosis {
     /// How long the refusal may wait for its explanation.
     private static let timeout: Duration = .seconds(5)
 
-    private static let findBadJSON = PostgresStatement(
-        String(decoding: PackageResources.find_bad_json_sql, as: UTF8.self)
-    )
+    private static let findBadJSON = PostgresStatement(utf8: PackageResources.find_bad_json_sql)
 
     static func isAboutJSON(_ error: PostgresServerError) -> Bool {
         switch error.sqlState {

@@ -84,6 +84,6 @@ extension Migrator {
     static let serverVersion = statement(PackageResources.server_version_sql)
 
     private static func statement(_ bytes: [UInt8]) -> PostgresStatement {
-        PostgresStatement(String(decoding: bytes, as: UTF8.self), prepared: false)
+        PostgresStatement(utf8: bytes, prepared: false)
     }
 }

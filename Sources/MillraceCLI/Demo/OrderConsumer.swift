@@ -91,6 +91,6 @@ enum DemoSQL {
     static let effects = statement(PackageResources.demo_effects_sql)
 
     private static func statement(_ bytes: [UInt8]) -> PostgresStatement {
-        PostgresStatement(String(decoding: bytes, as: UTF8.self))
+        PostgresStatement(utf8: bytes)
     }
 }

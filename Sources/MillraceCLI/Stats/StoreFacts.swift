@@ -121,7 +121,7 @@ struct HorizonHolder: Sendable, Encodable {
 extension PostgresStatement {
     /// A statement from a file of this target, sent once.
     static func embedded(_ bytes: [UInt8]) -> PostgresStatement {
-        PostgresStatement(String(decoding: bytes, as: UTF8.self), prepared: false)
+        PostgresStatement(utf8: bytes, prepared: false)
     }
 }
 

@@ -1,5 +1,6 @@
-import MillracePostgres
 import Testing
+
+@testable import MillracePostgres
 
 @Suite(.serialized) struct PoolTests {
     @Test func thereAreNeverMoreConnectionsThanTheLimit() async throws {
@@ -91,6 +92,69 @@ import Testing
         #expect(try await task.value == 1)
         await closing.value
         #expect(client.statistics.open == 0)
+    }
+
+    /// An attempt that nobody wants any more goes on in libpq until its thread notices; a process that ended meanwhile
+    /// would take OpenSSL down under it.
+    @Test func closingWaitsForThreadsThatAreConnecting() async throws {
+        let peer = try FakePeer(.silent)
+        let client = PostgresClient(PostgresConfiguration("postgresql://x@127.0.0.1:\(peer.port)/x"))
+        let query = Task { try await postgresError { try await client.query("SELECT 1") } }
+        let listening = Task { for await _ in client.notifications(on: ["nothing"]) {} }
+        await peer.wasReached.wait()
+        #expect(client.attempts.count > 0)
+        await client.close()
+        #expect(client.attempts.count == 0)
+        #expect(try await query.value.isClientClosed)
+        await listening.value
+    }
+
+    @Test func closingWaitsForThemNoLongerThanAConnectionMayTake() async throws {
+        let attempts = ConnectAttempts()
+        attempts.begin()
+        await attempts.wait(atMost: .milliseconds(20))
+        #expect(attempts.count == 1)
+        attempts.end()
+        await attempts.wait(atMost: .seconds(3_600))
+        #expect(attempts.count == 0)
+    }
+
+    private func started(_ client: PostgresClient, _ sql: String, timeout: Duration? = nil) async throws -> PostgresRows
+    {
+        try await withCheckedThrowingContinuation { continuation in
+            client.start(PostgresCall(PostgresStatement(sql)), timeout: timeout) { outcome in
+                #expect(PollLoop.shared.isCurrentThread)
+                continuation.resume(with: outcome.mapError { $0 as any Error })
+            }
+        }
+    }
+
+    @Test func aStatementRunsWithoutATask() async throws {
+        try await withClient { client in
+            #expect(try await started(client, "SELECT 7").single().decode(Int.self, at: 0) == 7)
+            #expect(
+                try await postgresError { _ = try await started(client, "SELECT nonsense") }.sqlState
+                    == .undefinedColumn
+            )
+            let error = try await postgresError {
+                _ = try await started(client, "SELECT pg_sleep(600)", timeout: .milliseconds(20))
+            }
+            guard case .timedOut = error else { throw error }
+            #expect(try await started(client, "SELECT 8").single().decode(Int.self, at: 0) == 8)
+            await client.close()
+            #expect(try await postgresError { _ = try await started(client, "SELECT 9") }.isClientClosed)
+        }
+    }
+
+    @Test func aStatementWithoutATaskMovesToAnotherConnection() async throws {
+        try await withClient { admin in
+            let client = PostgresClient(try await testConfiguration())
+            let first = try await started(client, "SELECT pg_backend_pid()").single().decode(Int32.self, at: 0)
+            try await admin.query("SELECT pg_terminate_backend($1, 60000)", [.int4(first)])
+            let second = try await started(client, "SELECT pg_backend_pid()").single().decode(Int32.self, at: 0)
+            #expect(second != first)
+            await client.close()
+        }
     }
 
     private func untilClosing(_ client: PostgresClient) async throws {

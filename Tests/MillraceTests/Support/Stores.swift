@@ -33,12 +33,16 @@ func withEmptyDatabase<Value>(_ body: (String) async throws -> Value) async thro
 }
 
 /// A store in a database of the test's own, with so many connections.
-func withStore<Value>(connections: Int = 10, _ body: (EventStore) async throws -> Value) async throws -> Value {
+func withStore<Value>(
+    connections: Int = 10,
+    appending: AppenderLimits = .init(),
+    _ body: (EventStore) async throws -> Value
+) async throws -> Value {
     try await withTestDatabase { client in
         var configuration = client.configuration
         configuration.maximumConnections = connections
         return try await withClient(configuration) { client in
-            let store = EventStore(client, logger: quiet)
+            let store = EventStore(client, appending: appending, logger: quiet)
             let value = try await body(store)
             await store.flush()
             return value
@@ -50,11 +54,12 @@ func withStore<Value>(connections: Int = 10, _ body: (EventStore) async throws -
 func withStores<Value>(
     _ first: PostgresConfiguration,
     _ second: PostgresConfiguration,
+    appending: AppenderLimits = .init(),
     _ body: (EventStore, EventStore) async throws -> Value
 ) async throws -> Value {
     try await withClient(first) { first in
         try await withClient(second) { second in
-            try await body(EventStore(first, logger: quiet), EventStore(second, logger: quiet))
+            try await body(EventStore(first, appending: appending, logger: quiet), EventStore(second, logger: quiet))
         }
     }
 }
