@@ -74,7 +74,7 @@ enum Statements {
         FROM millrace.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """
     static let readPage: PostgresStatement = """
-        SELECT scanned_to, is_last, epoch, id, event_id, event_type, aggregate_type, aggregate_id, version,
+        SELECT scanned_to, is_last, epoch, horizon, id, event_id, event_type, aggregate_type, aggregate_id, version,
                event_data, metadata, occurred_at, created_at, payload, content_type
         FROM millrace.read_page($1, $2, $3, $4, $5)
         """
