@@ -13,19 +13,19 @@ public import MillracePostgres
 ///     let store = EventStore(client)
 ///     try await store.append([NewEvent(OrderCreated(…))], to: StreamID("order", "42"), expecting: .noStream)
 ///
-/// A value to pass around: copies share the client, the doorbell and the watcher of the log. Making one connects
+/// A value to pass around: copies share the client, the doorbell and the reader of the log. Making one connects
 /// to nothing. Every operation that takes `in:` also works inside a transaction of yours.
 public struct EventStore: Sendable {
     public let client: PostgresClient
     let doorbell: Doorbell
-    let watcher: LogWatcher
+    let feed: LogFeed
     let logger: Logger
 
     public init(_ client: PostgresClient, logger: Logger = Logger(label: "millrace")) {
         self.client = client
         self.logger = logger
         doorbell = Doorbell(client: client, logger: logger)
-        watcher = LogWatcher(client: client, logger: logger)
+        feed = LogFeed(client: client)
     }
 
     /// Runs `body` in a transaction and, once it is committed, wakes the subscribers up. What is appended with
@@ -47,7 +47,7 @@ public struct EventStore: Sendable {
             }
         }
         // Which position was appended inside is not known here, and the doorbell's payload is only a hint.
-        if !mode.readOnly { doorbell.ring(.start) }
+        if !mode.readOnly { announce(.start) }
         return value
     }
 
@@ -57,6 +57,13 @@ public struct EventStore: Sendable {
             let rows = try await (session ?? client).query(Statements.epoch)
             return try rows[0].decode(UUID.self, at: 0)
         }
+    }
+
+    /// Says that events up to a position are stored: to the subscribers of this process directly, to everyone else by the
+    /// doorbell. ``Position/start`` where the position is not known. Returns at once.
+    func announce(_ position: Position) {
+        feed.announce(position)
+        doorbell.ring(position)
     }
 
     /// Waits until the wake-ups of appends that have already returned are sent: before a short-lived process ends.

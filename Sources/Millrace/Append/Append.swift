@@ -48,7 +48,7 @@ extension EventStore {
             }
             let rows = try await sendRetrying(parameters)
             let result = try AppendEncoding.result(of: request, in: rows[0])
-            if !result.wasRepeated { doorbell.ring(result.lastPosition) }
+            if !result.wasRepeated { announce(result.lastPosition) }
             return result
         } catch let error as PostgresError {
             throw await diagnose(error, of: request, in: transaction)
