@@ -22,10 +22,14 @@ public struct EventStore: Sendable {
     let logger: Logger
 
     public init(_ client: PostgresClient, logger: Logger = Logger(label: "millrace")) {
+        self.init(client, logger: logger, feed: LogFeedState.Limits())
+    }
+
+    init(_ client: PostgresClient, logger: Logger, feed limits: LogFeedState.Limits) {
         self.client = client
         self.logger = logger
         doorbell = Doorbell(client: client, logger: logger)
-        feed = LogFeed(client: client)
+        feed = LogFeed(client: client, limits: limits)
     }
 
     /// Runs `body` in a transaction and, once it is committed, wakes the subscribers up. What is appended with

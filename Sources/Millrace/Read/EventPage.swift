@@ -54,7 +54,8 @@ extension EventStore {
         in session: (any PostgresSession)? = nil
     ) async throws -> EventPage {
         try await EventStoreError.translating {
-            try await EventPage.read(after: position, filter, limits, timeout: timeout, in: session ?? client)
+            try await UndecodedPage.read(after: position, filter, limits, timeout: timeout, in: session ?? client)
+                .decoded()
         }
     }
 
@@ -70,18 +71,26 @@ extension EventStore {
     }
 }
 
-extension EventPage {
+/// A page as it came over the wire: where it ends is known, its events are not decoded yet, so that the next one can be asked
+/// for first.
+struct UndecodedPage: Sendable {
     // The columns of the page stand before those of the event in every row.
     private static let eventColumns = 4
 
-    /// Throws `PostgresError` for what PostgreSQL says.
+    private let rows: PostgresRows
+    let scannedTo: Position
+    let isLast: Bool
+    private let epoch: UUID
+    private let horizon: Position
+
+    /// One round trip. Throws `PostgresError` for what PostgreSQL says.
     static func read(
         after position: Position,
         _ filter: EventFilter,
         _ limits: PageLimits,
         timeout: Duration?,
         in session: any PostgresSession
-    ) async throws -> EventPage {
+    ) async throws -> UndecodedPage {
         let rows = try await session.query(
             Statements.readPage,
             [
@@ -93,24 +102,29 @@ extension EventPage {
             ],
             timeout: timeout
         )
-        return try EventPage(rows)
+        return try UndecodedPage(rows)
     }
 
-    init(_ rows: PostgresRows) throws {
+    private init(_ rows: PostgresRows) throws {
         guard let first = rows.first else {
             throw EventStoreError.notMigrated("read_page answered without a row")
         }
+        self.rows = rows
         scannedTo = Position(try first.decode(Int64.self, at: 0))
         isLast = try first.decode(Bool.self, at: 1)
         epoch = try first.decode(UUID.self, at: 2)
         horizon = Position(try first.decode(Int64.self, at: 3))
-        if first.isNull(at: EventPage.eventColumns) {
-            events = []
-        } else {
-            events = try rows.map { try RecordedEvent($0, firstColumn: EventPage.eventColumns) }
-        }
     }
 
+    func decoded() throws -> EventPage {
+        let columns = UndecodedPage.eventColumns
+        // A page without events is one row without an event.
+        let events = rows[0].isNull(at: columns) ? [] : try rows.map { try RecordedEvent($0, firstColumn: columns) }
+        return EventPage(events: events, scannedTo: scannedTo, isLast: isLast, epoch: epoch, horizon: horizon)
+    }
+}
+
+extension EventPage {
     /// What its events take in memory.
     var byteCount: Int { events.reduce(0) { $0 + $1.byteCount } }
 }

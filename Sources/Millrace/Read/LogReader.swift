@@ -23,7 +23,7 @@ public struct LogReader: AsyncSequence, Sendable {
         private var used = 0
         private var isFinished = false
         /// The page after `position`, on its way.
-        private var ahead: Task<EventPage, any Error>?
+        private var ahead: Task<UndecodedPage, any Error>?
 
         init(reader: LogReader) {
             self.reader = reader
@@ -46,27 +46,31 @@ public struct LogReader: AsyncSequence, Sendable {
             let fetching = ahead
             ahead = nil
             let page = if let fetching { try await fetching.valueUnlessCancelled() } else { try await fetch() }
-            sizer.note(page)
             position = page.scannedTo
             isFinished = page.isLast
-            events = page.events
-            used = 0
+            // Asked for before this one is decoded: PostgreSQL and this process work at the same time.
             if !isFinished && reader.session == nil { ahead = fetchAhead() }
+            let decoded = try page.decoded()
+            sizer.note(decoded)
+            events = decoded.events
+            used = 0
         }
 
-        private func fetch() async throws -> EventPage {
+        private func fetch() async throws -> UndecodedPage {
             try await reader.page(after: position, within: sizer.limits(within: reader.limits))
         }
 
         /// Nobody ends it when its reader is abandoned: it is a single page, and ending it would cost its connection.
-        private func fetchAhead() -> Task<EventPage, any Error> {
+        private func fetchAhead() -> Task<UndecodedPage, any Error> {
             let (reader, position, limits) = (reader, position, sizer.limits(within: reader.limits))
             return Task { try await reader.page(after: position, within: limits) }
         }
     }
 
-    private func page(after position: Position, within limits: PageLimits) async throws -> EventPage {
-        try await store.readPage(after: position, matching: filter, limits: limits, in: session)
+    private func page(after position: Position, within limits: PageLimits) async throws -> UndecodedPage {
+        try await EventStoreError.translating {
+            try await UndecodedPage.read(after: position, filter, limits, timeout: nil, in: session ?? store.client)
+        }
     }
 }
 

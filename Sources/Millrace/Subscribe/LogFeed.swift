@@ -21,13 +21,16 @@ final class LogFeed: Sendable {
     private let client: PostgresClient
     private let shell: Mutex<Shell>
 
-    init(client: PostgresClient) {
+    init(client: PostgresClient, limits: LogFeedState.Limits) {
         self.client = client
-        var limits = LogFeedState.Limits()
+        var limits = limits
         // Readers leave connections to those who append.
         limits.catchUpsAtOnce = max(1, min(limits.catchUpsAtOnce, client.configuration.maximumConnections / 2))
         shell = Mutex(Shell(decisions: LogFeedState(limits)))
     }
+
+    /// How it stands, for those who watch it.
+    var state: LogFeedState { shell.withLock { $0.decisions } }
 
     /// One subscriber's place, given up when it is released.
     final class Place: Sendable {
@@ -118,14 +121,14 @@ final class LogFeed: Sendable {
         let (limits, timeout) = shell.withLock { ($0.decisions.limits(of: read), $0.decisions.timeout) }
         let result: Result<EventPage, any Error>
         do {
-            let page = try await EventPage.read(
+            let page = try await UndecodedPage.read(
                 after: read.position,
                 read.filter,
                 limits,
                 timeout: timeout,
                 in: client
             )
-            result = .success(page)
+            result = .success(try page.decoded())
         } catch {
             result = .failure(error)
         }

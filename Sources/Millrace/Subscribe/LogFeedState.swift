@@ -241,10 +241,10 @@ struct LogFeedState: Sendable {
             effects.answers.append((id, .page(delivery)))
             readAhead(id, wish, after: delivery)
         } else if let head, wish.after == head.position || (wish.isCaughtUp && wish.after > head.position) {
-            let looks = !wish.isCaughtUp || wish.hadOutage
             // It was told of events that the head has not reached, so there is something.
             if wish.after > head.position { hinted = LogFeedState.somewhere }
-            subscribers[id]?.waiting = .head(wish, lookSince: looks ? headReads + 1 : nil)
+            let lookSince = look(for: wish)
+            subscribers[id]?.waiting = .head(wish, lookSince: lookSince)
         } else {
             catchUp(id, wish)
         }
@@ -260,6 +260,12 @@ struct LogFeedState: Sendable {
         precondition(subscriber.waiting == nil, "two tasks iterate over the same subscription")
         subscribers[id]?.waiting = .resting
         return Effects()
+    }
+
+    /// Which read of the head may tell it of the end: for a newcomer, none that has begun already.
+    private func look(for wish: Wish) -> UInt64? {
+        guard !wish.isCaughtUp || wish.hadOutage else { return nil }
+        return headIsReading && !wish.isNew ? headReads : headReads + 1
     }
 
     private mutating func fromWindow(_ wish: Wish) -> Delivery? {
