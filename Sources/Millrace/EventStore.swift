@@ -13,27 +13,40 @@ public import MillracePostgres
 ///     let store = EventStore(client)
 ///     try await store.append([NewEvent(OrderCreated(…))], to: StreamID("order", "42"), expecting: .noStream)
 ///
-/// A value to pass around: copies share the client, the appender, the doorbell and the watcher of the log. Making one connects
+/// A value to pass around: copies share the client, the appender, the doorbell and the reader of the log. Making one connects
 /// to nothing. Every operation that takes `in:` also works inside a transaction of yours.
 public struct EventStore: Sendable {
     public let client: PostgresClient
     let appender: Appender
     let doorbell: Doorbell
-    let watcher: LogWatcher
+    let feed: LogFeed
     let logger: Logger
 
     /// - Parameter appending: how appends share transactions.
     public init(
         _ client: PostgresClient,
-        appending: AppenderLimits = .init(),
+        appending: AppenderLimits = AppenderLimits(),
         logger: Logger = Logger(label: "millrace")
     ) {
+        self.init(client, appending: appending, logger: logger, feed: LogFeedState.Limits())
+    }
+
+    init(
+        _ client: PostgresClient,
+        appending: AppenderLimits = AppenderLimits(),
+        logger: Logger,
+        feed limits: LogFeedState.Limits
+    ) {
         let doorbell = Doorbell(client: client, logger: logger)
+        let feed = LogFeed(client: client, limits: limits)
         self.client = client
         self.logger = logger
         self.doorbell = doorbell
-        appender = Appender(client: client, limits: appending) { doorbell.ring($0) }
-        watcher = LogWatcher(client: client, logger: logger)
+        self.feed = feed
+        appender = Appender(client: client, limits: appending) { position in
+            feed.announce(position)
+            doorbell.ring(position)
+        }
     }
 
     /// Runs `body` in a transaction and, once it is committed, wakes the subscribers up. What is appended with
@@ -55,7 +68,7 @@ public struct EventStore: Sendable {
             }
         }
         // Which position was appended inside is not known here, and the doorbell's payload is only a hint.
-        if !mode.readOnly { doorbell.ring(.start) }
+        if !mode.readOnly { announce(.start) }
         return value
     }
 
@@ -65,6 +78,13 @@ public struct EventStore: Sendable {
             let rows = try await (session ?? client).query(Statements.epoch)
             return try rows[0].decode(UUID.self, at: 0)
         }
+    }
+
+    /// Says that events up to a position are stored: to the subscribers of this process directly, to everyone else by the
+    /// doorbell. ``Position/start`` where the position is not known. Returns at once.
+    func announce(_ position: Position) {
+        feed.announce(position)
+        doorbell.ring(position)
     }
 
     /// Waits until the wake-ups of appends that have already returned are sent: before a short-lived process ends.
@@ -82,7 +102,7 @@ enum Statements {
         FROM millrace.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """
     static let readPage: PostgresStatement = """
-        SELECT scanned_to, is_last, epoch, id, event_id, event_type, aggregate_type, aggregate_id, version,
+        SELECT scanned_to, is_last, epoch, horizon, id, event_id, event_type, aggregate_type, aggregate_id, version,
                event_data, metadata, occurred_at, created_at, payload, content_type
         FROM millrace.read_page($1, $2, $3, $4, $5)
         """

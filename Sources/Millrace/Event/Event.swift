@@ -68,27 +68,3 @@ public struct NewEvent: Sendable, Hashable {
         self.payload = payload
     }
 }
-
-/// An event as it is stored: immutable, for ever.
-public struct RecordedEvent: Sendable, Hashable {
-    /// Its place in the order over all events.
-    public let position: Position
-    public let id: UUID
-    public let type: String
-    public let stream: StreamID
-    /// Its place in its stream: 1, 2, 3 … without gaps.
-    public let version: Int
-    public let data: JSON
-    public let metadata: JSON?
-    /// When it happened, by the publisher's clock.
-    public let occurredAt: Date
-    /// When it was stored, by PostgreSQL's clock.
-    public let createdAt: Date
-    public let payload: OpaquePayload?
-
-    /// The data as a value of the type you expect. Throws `DecodingError`; the event's type is not compared.
-    public func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value { try data.decode(type) }
-
-    /// Metadata as Millrace understands it; empty where there is none.
-    public func decodeMetadata() throws -> EventMetadata { try metadata?.decode() ?? EventMetadata() }
-}

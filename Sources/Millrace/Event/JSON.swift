@@ -23,7 +23,11 @@ public struct JSON: Sendable, Hashable {
 
     /// The document as a value. Throws `DecodingError` where it does not fit.
     public func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
-        try JSON.decoder().decode(type, from: Data(utf8))
+        try JSON.decode(type, from: Data(utf8))
+    }
+
+    static func decode<Value: Decodable>(_ type: Value.Type, from data: Data) throws -> Value {
+        try JSON.decoder().decode(type, from: data)
     }
 
     public var text: String { String(decoding: utf8, as: UTF8.self) }

@@ -17,6 +17,8 @@ public struct EventPage: Sendable {
     public let isLast: Bool
     /// The life of the store that the positions belong to; see ``Checkpoint``.
     public let epoch: UUID
+    /// What bounded the read: nothing can appear at or below it any more. A bound of one read, never a position to keep.
+    let horizon: Position
 
     /// What a consumer keeps outside of the store.
     public var checkpoint: Checkpoint { Checkpoint(epoch: epoch, position: scannedTo) }
@@ -28,10 +30,14 @@ public struct PageLimits: Sendable, Hashable {
     public var events: Int
     /// Events looked at in the most, so that a reader of a rare type makes progress.
     public var scanned: Int
+    /// What the events of a page may take in memory, in bytes; a single larger event makes a page of its own. Readers that read
+    /// page after page keep to it by the size of the events they have seen, and begin with few.
+    public var bytes: Int
 
-    public init(events: Int = 1000, scanned: Int = 10_000) {
+    public init(events: Int = 1000, scanned: Int = 10_000, bytes: Int = 4 << 20) {
         self.events = events
         self.scanned = scanned
+        self.bytes = bytes
     }
 }
 
@@ -48,18 +54,8 @@ extension EventStore {
         in session: (any PostgresSession)? = nil
     ) async throws -> EventPage {
         try await EventStoreError.translating {
-            let rows = try await (session ?? client).query(
-                Statements.readPage,
-                [
-                    .int8(position.rawValue),
-                    .int4(Int32(clamping: limits.events)),
-                    .textArray(filter.eventTypes),
-                    .textArray(filter.aggregateTypes),
-                    .int4(Int32(clamping: limits.scanned)),
-                ],
-                timeout: timeout
-            )
-            return try EventPage(rows)
+            try await UndecodedPage.read(after: position, filter, limits, timeout: timeout, in: session ?? client)
+                .decoded()
         }
     }
 
@@ -75,42 +71,60 @@ extension EventStore {
     }
 }
 
-extension EventPage {
+/// A page as it came over the wire: where it ends is known, its events are not decoded yet, so that the next one can be asked
+/// for first.
+struct UndecodedPage: Sendable {
     // The columns of the page stand before those of the event in every row.
-    private static let eventColumns = 3
+    private static let eventColumns = 4
 
-    init(_ rows: PostgresRows) throws {
+    private let rows: PostgresRows
+    let scannedTo: Position
+    let isLast: Bool
+    private let epoch: UUID
+    private let horizon: Position
+
+    /// One round trip. Throws `PostgresError` for what PostgreSQL says.
+    static func read(
+        after position: Position,
+        _ filter: EventFilter,
+        _ limits: PageLimits,
+        timeout: Duration?,
+        in session: any PostgresSession
+    ) async throws -> UndecodedPage {
+        let rows = try await session.query(
+            Statements.readPage,
+            [
+                .int8(position.rawValue),
+                .int4(Int32(clamping: limits.events)),
+                .textArray(filter.eventTypes),
+                .textArray(filter.aggregateTypes),
+                .int4(Int32(clamping: limits.scanned)),
+            ],
+            timeout: timeout
+        )
+        return try UndecodedPage(rows)
+    }
+
+    private init(_ rows: PostgresRows) throws {
         guard let first = rows.first else {
             throw EventStoreError.notMigrated("read_page answered without a row")
         }
+        self.rows = rows
         scannedTo = Position(try first.decode(Int64.self, at: 0))
         isLast = try first.decode(Bool.self, at: 1)
         epoch = try first.decode(UUID.self, at: 2)
-        if first.isNull(at: EventPage.eventColumns) {
-            events = []
-        } else {
-            events = try rows.map { try RecordedEvent($0, firstColumn: EventPage.eventColumns) }
-        }
+        horizon = Position(try first.decode(Int64.self, at: 3))
+    }
+
+    func decoded() throws -> EventPage {
+        let columns = UndecodedPage.eventColumns
+        // A page without events is one row without an event.
+        let events = rows[0].isNull(at: columns) ? [] : try rows.map { try RecordedEvent($0, firstColumn: columns) }
+        return EventPage(events: events, scannedTo: scannedTo, isLast: isLast, epoch: epoch, horizon: horizon)
     }
 }
 
-extension RecordedEvent {
-    /// Reads the event's columns in the order in which the statements name them.
-    init(_ row: PostgresRow, firstColumn first: Int) throws {
-        position = Position(try row.decode(Int64.self, at: first))
-        id = try row.decode(UUID.self, at: first + 1)
-        type = try row.decode(String.self, at: first + 2)
-        stream = StreamID(
-            try row.decode(String.self, at: first + 3),
-            try row.decode(String.self, at: first + 4)
-        )
-        version = Int(try row.decode(Int32.self, at: first + 5))
-        data = JSON(utf8: try row.decode([UInt8].self, at: first + 6))
-        metadata = try row.decode([UInt8]?.self, at: first + 7).map { JSON(utf8: $0) }
-        occurredAt = try row.decode(Date.self, at: first + 8)
-        createdAt = try row.decode(Date.self, at: first + 9)
-        payload = try row.decode([UInt8]?.self, at: first + 10).map { bytes in
-            OpaquePayload(bytes: bytes, contentType: try row.decode(String?.self, at: first + 11) ?? "")
-        }
-    }
+extension EventPage {
+    /// What its events take in memory.
+    var byteCount: Int { events.reduce(0) { $0 + $1.byteCount } }
 }

@@ -2,7 +2,8 @@ public import MillracePostgres
 
 /// The log from a position to where it ended when the last page was read, page by page.
 ///
-/// Pull-based: a page is fetched when the events of the one before it are used up, so memory holds one page.
+/// One page is fetched ahead while the events of the one before it are used, so memory holds two pages. Inside a
+/// transaction of yours nothing is fetched ahead: what you ask on it in between is not kept waiting.
 public struct LogReader: AsyncSequence, Sendable {
     public typealias Element = RecordedEvent
 
@@ -12,34 +13,74 @@ public struct LogReader: AsyncSequence, Sendable {
     let limits: PageLimits
     let session: (any PostgresSession)?
 
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: self, position: start) }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(reader: self) }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let reader: LogReader
         private var position: Position
-        private var page = ArraySlice<RecordedEvent>()
+        private var sizer: PageSizer
+        private var events: [RecordedEvent] = []
+        private var used = 0
         private var isFinished = false
+        /// The page after `position`, on its way.
+        private var ahead: Task<UndecodedPage, any Error>?
 
-        init(reader: LogReader, position: Position) {
+        init(reader: LogReader) {
             self.reader = reader
-            self.position = position
+            position = reader.start
+            sizer = PageSizer(bytes: reader.limits.bytes)
         }
 
         public mutating func next() async throws -> RecordedEvent? {
-            while page.isEmpty {
+            while used == events.count {
                 if isFinished { return nil }
-                try Task.checkCancellation()
-                let next = try await reader.store.readPage(
-                    after: position,
-                    matching: reader.filter,
-                    limits: reader.limits,
-                    in: reader.session
-                )
-                position = next.scannedTo
-                isFinished = next.isLast
-                page = next.events[...]
+                try await turn()
             }
-            return page.removeFirst()
+            defer { used += 1 }
+            return events[used]
+        }
+
+        private mutating func turn() async throws {
+            try Task.checkCancellation()
+            // A failure is thrown once: who goes on afterwards asks PostgreSQL again.
+            let fetching = ahead
+            ahead = nil
+            let page = if let fetching { try await fetching.valueUnlessCancelled() } else { try await fetch() }
+            position = page.scannedTo
+            isFinished = page.isLast
+            // Asked for before this one is decoded: PostgreSQL and this process work at the same time.
+            if !isFinished && reader.session == nil { ahead = fetchAhead() }
+            let decoded = try page.decoded()
+            sizer.note(decoded)
+            events = decoded.events
+            used = 0
+        }
+
+        private func fetch() async throws -> UndecodedPage {
+            try await reader.page(after: position, within: sizer.limits(within: reader.limits))
+        }
+
+        /// Nobody ends it when its reader is abandoned: it is a single page, and ending it would cost its connection.
+        private func fetchAhead() -> Task<UndecodedPage, any Error> {
+            let (reader, position, limits) = (reader, position, sizer.limits(within: reader.limits))
+            return Task { try await reader.page(after: position, within: limits) }
+        }
+    }
+
+    private func page(after position: Position, within limits: PageLimits) async throws -> UndecodedPage {
+        try await EventStoreError.translating {
+            try await UndecodedPage.read(after: position, filter, limits, timeout: nil, in: session ?? store.client)
+        }
+    }
+}
+
+extension Task where Failure == any Error {
+    /// The task's value; where the caller is cancelled, so is the task.
+    fileprivate func valueUnlessCancelled() async throws -> Success {
+        try await withTaskCancellationHandler {
+            try await value
+        } onCancel: {
+            cancel()
         }
     }
 }

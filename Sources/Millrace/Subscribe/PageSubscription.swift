@@ -13,7 +13,8 @@ public struct SubscriptionOptions: Sendable {
     /// How long a subscription goes on trying when PostgreSQL cannot be reached, before it throws. It tries again at the
     /// beat at which it looks for new events: 20 ms after the loss, then less and less often, down to once a second.
     public var outageLimit: Duration
-    /// A page that takes longer counts as a lost connection.
+    /// A page that takes longer counts as a lost connection. Pages are shared among the subscriptions of a store: the longest of
+    /// their timeouts counts.
     public var pageTimeout: Duration
 
     public init(
@@ -57,7 +58,7 @@ public struct PageSubscription: AsyncSequence, Sendable {
     /// Ends every iteration of it in order: no further page is fetched, and a waiting consumer is woken up.
     public func stop() {
         stopping.ask()
-        store.watcher.dismiss(stopping)
+        store.feed.dismiss(stopping)
     }
 
     var isStopped: Bool { stopping.isAsked }
@@ -67,75 +68,83 @@ public struct PageSubscription: AsyncSequence, Sendable {
     /// One run through the log, from the starting point on.
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let subscription: PageSubscription
-        private let place: LogWatcher.Place
-        private var hints: AsyncStream<Void>.Iterator
+        private let place: LogFeed.Place
         private var position: Position?
         private var epoch: UUID?
         private var isCaughtUp = false
+        private var isNew = true
+        private var hadOutage = false
 
         init(_ subscription: PageSubscription) {
             self.subscription = subscription
-            place = subscription.store.watcher.takePlace(for: subscription.stopping)
-            hints = place.hints.makeAsyncIterator()
+            place = subscription.store.feed.takePlace(
+                for: subscription.stopping,
+                timeout: subscription.options.pageTimeout
+            )
             if case .checkpoint(let checkpoint) = subscription.start { epoch = checkpoint.epoch }
         }
 
         public mutating func next() async throws -> EventPage? {
+            var outage: ContinuousClock.Instant?
             while true {
-                if isCaughtUp, try await !isWoken() { return nil }
                 try Task.checkCancellation()
-                let before = position
-                guard let page = try await fetch() else { return nil }
-                let wasCaughtUp = isCaughtUp
-                isCaughtUp = page.isLast
-                // The page that reaches the end is handed out even where it is empty, so that "caught up" is seen.
-                if page.scannedTo != before || !wasCaughtUp { return page }
-            }
-        }
-
-        /// - Returns: false where the subscription was stopped.
-        private mutating func isWoken() async throws -> Bool {
-            guard await hints.next(isolation: #isolation) != nil else {
-                try Task.checkCancellation()
-                return false
-            }
-            return true
-        }
-
-        /// - Returns: nil where the subscription was stopped.
-        private mutating func fetch() async throws -> EventPage? {
-            let firstTry = ContinuousClock.now
-            while true {
                 if subscription.isStopped { return nil }
+                let attempt = ContinuousClock.now
                 do {
-                    return try await fetchOnce()
-                } catch EventStoreError.postgres(.cancelled) {
-                    // Whether the cancellation met it waiting or reading is chance, and the same to its consumer.
-                    throw CancellationError()
-                } catch EventStoreError.postgres(let error) where error.isOutage {
-                    let outage = ContinuousClock.now - firstTry
-                    guard outage < subscription.options.outageLimit else { throw EventStoreError.postgres(error) }
-                    if try await !isWoken() { return nil }
+                    let from = try await beginning()
+                    guard let answer = await answer(after: from) else { return nil }
+                    switch answer {
+                    case .page(let delivery):
+                        if let page = try take(delivery, after: from) { return page }
+                        outage = nil
+                    case .lookAgain: continue
+                    case .failed(let error): throw error
+                    case .stopped: return nil
+                    case .cancelled: throw CancellationError()
+                    }
+                } catch {
+                    let error = try PageSubscription.outage(error)
+                    let began = outage ?? attempt
+                    guard ContinuousClock.now - began < subscription.options.outageLimit else {
+                        throw EventStoreError.postgres(error)
+                    }
+                    outage = began
+                    hadOutage = true
+                    _ = await place.rest()
                 }
             }
         }
 
-        private mutating func fetchOnce() async throws -> EventPage {
-            let from = try await beginning()
-            let page = try await subscription.store.readPage(
-                after: from,
-                matching: subscription.filter,
-                limits: subscription.options.limits,
-                timeout: subscription.options.pageTimeout
+        private func answer(after position: Position) async -> LogFeedState.Answer? {
+            if subscription.isStopped { return nil }
+            return await place.next(
+                LogFeedState.Wish(
+                    after: position,
+                    filter: subscription.filter,
+                    limits: subscription.options.limits,
+                    isCaughtUp: isCaughtUp,
+                    isNew: isNew,
+                    hadOutage: hadOutage
+                )
             )
+        }
+
+        /// - Returns: nil where there is nothing to say.
+        private mutating func take(_ delivery: Delivery, after before: Position) throws -> EventPage? {
             // A standby may have taken over since the last page, unnoticed where the pool replaced an idle connection:
             // positions name the same events only within one epoch.
-            if let epoch, epoch != page.epoch {
-                throw EventStoreError.unknownEpoch(expected: epoch, actual: page.epoch)
+            if let epoch, epoch != delivery.epoch {
+                throw EventStoreError.unknownEpoch(expected: epoch, actual: delivery.epoch)
             }
+            let page = delivery.page(matching: subscription.filter, within: subscription.options.limits)
             epoch = page.epoch
             position = page.scannedTo
-            return page
+            isNew = false
+            hadOutage = false
+            let wasCaughtUp = isCaughtUp
+            isCaughtUp = page.isLast
+            // The page that reaches the end is handed out even where it is empty, so that "caught up" is seen.
+            return page.scannedTo != before || !wasCaughtUp ? page : nil
         }
 
         private mutating func beginning() async throws -> Position {
@@ -150,6 +159,17 @@ public struct PageSubscription: AsyncSequence, Sendable {
             }
             position = from
             return from
+        }
+    }
+
+    /// The outage that an error is; throws, in the store's words, what is none.
+    private static func outage(_ error: any Error) throws -> PostgresError {
+        let said = (error as? PostgresError).map { EventStoreError($0) } ?? error
+        switch said {
+        // Whether the cancellation met it waiting or reading is chance, and the same to its consumer.
+        case EventStoreError.postgres(.cancelled): throw CancellationError()
+        case EventStoreError.postgres(let error) where error.isOutage: return error
+        default: throw said
         }
     }
 }

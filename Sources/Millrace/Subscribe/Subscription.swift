@@ -27,7 +27,10 @@ public struct Subscription: AsyncSequence, Sendable {
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let subscription: Subscription
         private var pages: PageSubscription.AsyncIterator
-        private var pending = ArraySlice<SubscriptionElement>()
+        private var events: [RecordedEvent] = []
+        private var used = 0
+        /// What is to be said of the page when its events are used up, the last first.
+        private var remarks: [SubscriptionElement] = []
         private var isBehind = true
 
         init(subscription: Subscription, pages: PageSubscription.AsyncIterator) {
@@ -38,20 +41,24 @@ public struct Subscription: AsyncSequence, Sendable {
         public mutating func next() async throws -> SubscriptionElement? {
             while true {
                 if subscription.pages.isStopped { return nil }
-                if let element = pending.popFirst() { return element }
+                if used < events.count {
+                    defer { used += 1 }
+                    return .event(events[used])
+                }
+                if let remark = remarks.popLast() { return remark }
                 guard let page = try await pages.next() else { return nil }
-                pending = elements(of: page)[...]
+                turn(to: page)
             }
         }
 
-        private mutating func elements(of page: EventPage) -> [SubscriptionElement] {
-            var elements = page.events.map { SubscriptionElement.event($0) }
+        private mutating func turn(to page: EventPage) {
+            events = page.events
+            used = 0
+            if isBehind && page.isLast { remarks.append(.caughtUp(page.scannedTo)) }
             if page.events.last.map({ $0.position < page.scannedTo }) ?? !(isBehind && page.isLast) {
-                elements.append(.progress(page.scannedTo))
+                remarks.append(.progress(page.scannedTo))
             }
-            if isBehind && page.isLast { elements.append(.caughtUp(page.scannedTo)) }
             isBehind = !page.isLast
-            return elements
         }
     }
 }
