@@ -106,6 +106,8 @@ enum Statements {
                event_data, metadata, occurred_at, created_at, payload, content_type
         FROM millrace.read_page($1, $2, $3, $4, $5)
         """
+    static let beginPage: PostgresStatement = "SELECT horizon, up_to, epoch FROM millrace.begin_page($1)"
+    static let pageEvents = PostgresStatement(utf8: PackageResources.page_events_sql)
     static let readStream: PostgresStatement = """
         SELECT id, event_id, event_type, aggregate_type, aggregate_id, version,
                event_data, metadata, occurred_at, created_at, payload, content_type

@@ -90,8 +90,16 @@ public final class PostgresClient: PostgresSession {
 
     @discardableResult
     public func pipeline(_ calls: [PostgresCall]) async throws -> [PostgresRows] {
+        try await pipeline(calls, timeout: nil)
+    }
+
+    /// As ``PostgresSession/pipeline(_:)``, with a limit of time for all calls together.
+    /// - Parameter timeout: nil means ``PostgresConfiguration/queryTimeout``.
+    /// - Throws: ``PostgresError``.
+    @discardableResult
+    public func pipeline(_ calls: [PostgresCall], timeout: Duration?) async throws -> [PostgresRows] {
         if calls.isEmpty { return [] }
-        return try await run(calls, timeout: configuration.queryTimeout)
+        return try await run(calls, timeout: timeout ?? configuration.queryTimeout)
     }
 
     private func run(_ calls: [PostgresCall], timeout: Duration?) async throws -> [PostgresRows] {

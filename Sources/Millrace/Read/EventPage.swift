@@ -74,10 +74,11 @@ extension EventStore {
 /// A page as it came over the wire: where it ends is known, its events are not decoded yet, so that the next one can be asked
 /// for first.
 struct UndecodedPage: Sendable {
-    // The columns of the page stand before those of the event in every row.
-    private static let eventColumns = 4
+    // Where read_page's columns end and the event's begin.
+    private static let pageColumns = 4
 
-    private let rows: PostgresRows
+    private let rows: ArraySlice<PostgresRow>
+    private let firstColumn: Int
     let scannedTo: Position
     let isLast: Bool
     private let epoch: UUID
@@ -91,6 +92,9 @@ struct UndecodedPage: Sendable {
         timeout: Duration?,
         in session: any PostgresSession
     ) async throws -> UndecodedPage {
+        if filter == .all, let client = session as? PostgresClient {
+            return try await readDirectly(after: position, limits, timeout: timeout, client)
+        }
         let rows = try await session.query(
             Statements.readPage,
             [
@@ -105,21 +109,57 @@ struct UndecodedPage: Sendable {
         return try UndecodedPage(rows)
     }
 
+    /// Without a function between the table and the connection: begin_page says why. Not on a caller's connection, whose
+    /// transaction would keep its settings.
+    private static func readDirectly(
+        after position: Position,
+        _ limits: PageLimits,
+        timeout: Duration?,
+        _ client: PostgresClient
+    ) async throws -> UndecodedPage {
+        let limit = max(1, min(limits.events, limits.scanned))
+        let results = try await client.pipeline(
+            [
+                PostgresCall(Statements.beginPage, [.int8(position.rawValue)]),
+                // One more than wanted: whether it is there tells whether this was all.
+                PostgresCall(Statements.pageEvents, [.int8(position.rawValue), .int8(Int64(limit) + 1)]),
+            ],
+            timeout: timeout
+        )
+        return try UndecodedPage(bounds: try results[0].single(), events: results[1], after: position, limit: limit)
+    }
+
     private init(_ rows: PostgresRows) throws {
         guard let first = rows.first else {
             throw EventStoreError.notMigrated("read_page answered without a row")
         }
-        self.rows = rows
         scannedTo = Position(try first.decode(Int64.self, at: 0))
         isLast = try first.decode(Bool.self, at: 1)
         epoch = try first.decode(UUID.self, at: 2)
         horizon = Position(try first.decode(Int64.self, at: 3))
+        firstColumn = UndecodedPage.pageColumns
+        // A page without events is one row without an event.
+        self.rows = first.isNull(at: firstColumn) ? [] : Array(rows)[...]
+    }
+
+    private init(bounds: PostgresRow, events: PostgresRows, after position: Position, limit: Int) throws {
+        horizon = Position(try bounds.decode(Int64.self, at: 0))
+        let upTo = Position(try bounds.decode(Int64.self, at: 1))
+        epoch = try bounds.decode(UUID.self, at: 2)
+        firstColumn = 0
+        rows = Array(events).prefix(limit)
+        let wasAll = events.count <= limit
+        isLast = wasAll && upTo == horizon
+        if wasAll && upTo < horizon {
+            // The last position of a closed month: that of a committed event.
+            scannedTo = upTo
+        } else {
+            scannedTo = try rows.last.map { Position(try $0.decode(Int64.self, at: 0)) } ?? position
+        }
     }
 
     func decoded() throws -> EventPage {
-        let columns = UndecodedPage.eventColumns
-        // A page without events is one row without an event.
-        let events = rows[0].isNull(at: columns) ? [] : try rows.map { try RecordedEvent($0, firstColumn: columns) }
+        let events = try rows.map { try RecordedEvent($0, firstColumn: firstColumn) }
         return EventPage(events: events, scannedTo: scannedTo, isLast: isLast, epoch: epoch, horizon: horizon)
     }
 }

@@ -65,7 +65,8 @@ BEGIN
             )
         END AS position
     )
-    SELECT coalesce(edge.position, v_after), v_bounds.horizon,
+    SELECT coalesce(edge.position, CASE WHEN v_bounds.up_to < v_bounds.horizon THEN v_bounds.up_to ELSE v_after END),
+           v_bounds.horizon,
            CASE
                WHEN v_bounds.up_to < v_bounds.horizon THEN false
                WHEN v_unfiltered AND (SELECT count(*) FROM page) < least(v_limit, v_scan_limit) THEN true
