@@ -31,7 +31,7 @@ public struct AppenderLimits: Sendable, Hashable {
     public var waitingCallers: Int = 100_000
     /// How many requests that have to wait for another, of the same batch or of one that is overdue, are passed over for those
     /// behind them.
-    public var passedOver: Int = 64
+    public var passedOver: Int = 1_000
     /// When a batch that made PostgreSQL give up for another transaction's sake is sent again.
     public var retry: PostgresRetryPolicy = .serializationFailures(
         backoff: .init(initial: .milliseconds(5), maximum: .milliseconds(200))

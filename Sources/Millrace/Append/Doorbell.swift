@@ -81,6 +81,13 @@ final class Doorbell: Sendable {
         }
     }
 
+    /// Whether nothing is rung, or to be rung.
+    var isQuiet: Bool {
+        state.withLock { state in
+            if case .ringing = state.phase { false } else { state.next == nil }
+        }
+    }
+
     private func perform(_ step: Step) {
         switch step {
         case .nothing: break
