@@ -98,7 +98,7 @@ extension EventStore {
                     .jsonbArray(chunk.lines), .bool(chunk.isLast),
                 ]
             ).single()
-            if let position = try row.decode(Int64?.self, at: 2) { doorbell.ring(Position(position)) }
+            if let position = try row.decode(Int64?.self, at: 2) { announce(Position(position)) }
             return ImportedChunk(
                 stored: Int(try row.decode(Int64.self, at: 0)),
                 repeated: Int(try row.decode(Int64.self, at: 1))

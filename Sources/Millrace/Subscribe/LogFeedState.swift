@@ -219,6 +219,7 @@ struct LogFeedState: Sendable {
             flights[key]?.waiters.removeAll { $0 == id }
             if let flight = flights[key], flight.waiters.isEmpty, !flight.isStarted {
                 flights[key] = nil
+                readers[key] = nil
                 line.removeAll { $0 == key }
             }
         }
@@ -328,6 +329,7 @@ struct LogFeedState: Sendable {
         guard !others.isEmpty else { return own }
         var merged = Flight()
         for other in others {
+            readers[other] = nil
             for waiter in flights.removeValue(forKey: other)?.waiters ?? [] {
                 guard case .catchUp(_, let wish, _) = subscribers[waiter]?.waiting else { continue }
                 subscribers[waiter]?.waiting = .catchUp(shared, wish, joinedLate: false)
@@ -427,8 +429,9 @@ struct LogFeedState: Sendable {
                 subscribers[id]?.waiting = nil
                 effects.answers.append((id, .failed(error)))
             }
-            // Read again when somebody asks again, not at once.
+            // Read again when somebody asks again, not at once; and a read that failed is no sign of life to the beat.
             head?.isClaimed = false
+            headReadsAtTick = headReads
             return
         }
         // The head has moved elsewhere, or belongs to another life of the store.

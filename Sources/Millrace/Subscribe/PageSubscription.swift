@@ -144,7 +144,7 @@ public struct PageSubscription: AsyncSequence, Sendable {
             let wasCaughtUp = isCaughtUp
             isCaughtUp = page.isLast
             // The page that reaches the end is handed out even where it is empty, so that "caught up" is seen.
-            return page.scannedTo != before || !wasCaughtUp ? page : nil
+            return page.scannedTo != before || (page.isLast && !wasCaughtUp) ? page : nil
         }
 
         private mutating func beginning() async throws -> Position {

@@ -97,8 +97,7 @@ struct OneReaderTests {
             while seen.count < 1015, let page = try await iterator.next() { seen += page.events }
             try await fast.hasEvents(1015)
             #expect(seen == fast.events)
-            var all: [RecordedEvent] = []
-            for try await event in store.readAll() { all.append(event) }
+            let all = try await Self.everything(in: store)
             #expect(seen == all)
             fast.cancel()
         }
@@ -136,8 +135,7 @@ struct OneReaderTests {
                 try await group.waitForAll()
             }
             try await store.append([last], to: StreamID("kind 1", "last"))
-            var all: [RecordedEvent] = []
-            for try await event in store.readAll() { all.append(event) }
+            let all = try await Self.everything(in: store)
             for (number, subscriber) in subscribers.enumerated() {
                 let filter = filters[number % filters.count]
                 let wanted = all.filter { filter.wants($0) && (number % 3 != 0 || $0.position > middle) }
@@ -195,16 +193,23 @@ struct OneReaderTests {
                             return false
                         }
                     }
+                    let all = try await Self.everything(in: store)
+                    for reader in readers { try await reader.hasEvents(all.count) }
                 }
-                var all: [RecordedEvent] = []
-                for try await event in store.readAll() { all.append(event) }
+                let all = try await Self.everything(in: store)
                 for reader in readers {
-                    try await reader.hasEvents(all.count)
                     #expect(reader.events == all)
+                    // Never further behind than a page.
                     #expect(reader.caughtUpCount == 1, "an outage is not a falling behind")
                 }
                 for reader in readers { reader.cancel() }
             }
         }
+    }
+
+    private static func everything(in store: EventStore) async throws -> [RecordedEvent] {
+        var events: [RecordedEvent] = []
+        for try await event in store.readAll() { events.append(event) }
+        return events
     }
 }

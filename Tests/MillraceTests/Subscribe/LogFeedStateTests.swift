@@ -325,12 +325,23 @@ struct LogFeedStateTests {
         let (tick, woken) = state.tick()
         #expect(tick == .rest)
         #expect(woken.answers.count == ids.count)
-        let again = ids.flatMap { id in
-            var wish = Self.wish(10, caughtUp: true)
-            wish.hadOutage = true
-            return state.ask(id, wish).reads
+        func askAgain() -> [State.Read] {
+            ids.flatMap { id in
+                var wish = Self.wish(10, caughtUp: true)
+                wish.hadOutage = true
+                return state.ask(id, wish).reads
+            }
         }
-        #expect(again == [Self.head(10)])
+        // As long as it fails, it is tried less and less often.
+        for _ in 1...10 {
+            let again = askAgain()
+            #expect(again == [Self.head(10)])
+            #expect(state.finished(again[0], of: state.life, .failure(Outage())).reads.isEmpty)
+            for id in ids { _ = state.rest(id) }
+            _ = state.tick()
+        }
+        #expect(state.beat == State.slowestBeat)
+        let again = askAgain()
         let over = state.finished(again[0], of: state.life, .success(Self.page(after: 10, through: 10, of: 10)))
         #expect(over.reads == [], "what the failed read was to find, this one has looked for")
         #expect(Self.delivered(over).count == ids.count)
