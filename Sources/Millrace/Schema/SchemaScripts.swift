@@ -10,6 +10,7 @@ extension Migrator {
         SchemaScript("v0004_events", PackageResources.v0004_events_sql),
         SchemaScript("v0005_imports", PackageResources.v0005_imports_sql),
         SchemaScript("v0006_immutability", PackageResources.v0006_immutability_sql),
+        SchemaScript("v0007_import", PackageResources.v0007_import_sql),
     ]
 
     /// Re-created together whenever one of them differs.
@@ -50,6 +51,9 @@ extension Migrator {
         SchemaScript("make_partitions", PackageResources.make_partitions_sql),
         SchemaScript("record_import", PackageResources.record_import_sql),
         SchemaScript("read_import", PackageResources.read_import_sql),
+        SchemaScript("find_events_of_other_months", PackageResources.find_events_of_other_months_sql),
+        SchemaScript("begin_import_chunk", PackageResources.begin_import_chunk_sql),
+        SchemaScript("finish_import_chunk", PackageResources.finish_import_chunk_sql),
         SchemaScript("import_fields", PackageResources.import_fields_sql),
         SchemaScript("import_line_problem", PackageResources.import_line_problem_sql),
         SchemaScript("import_lines", PackageResources.import_lines_sql),
