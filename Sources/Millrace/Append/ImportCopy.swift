@@ -25,7 +25,7 @@ extension EventStore {
     package func importChunk(
         _ step: ImportStep,
         _ rows: ImportRows?,
-        lines: () -> [[UInt8]]
+        lines: () throws -> [[UInt8]]
     ) async throws -> ImportedChunk {
         if let rows {
             do {
@@ -40,7 +40,7 @@ extension EventStore {
                 resumesAfter: step.resumesAfter,
                 through: step.through,
                 prefixHash: step.prefixHash,
-                lines: lines(),
+                lines: try lines(),
                 isLast: step.isLast
             )
         )

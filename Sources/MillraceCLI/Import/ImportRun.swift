@@ -210,7 +210,15 @@ struct ImportedLines {
         }
         let last = first.line.number - 1
         if last > chunk.resumesAfter {
-            try await store(before, as: nil, of: chunk, through: last, hash: chunk.hash(through: last), isLast: false, &report)
+            try await store(
+                before,
+                as: nil,
+                of: chunk,
+                through: last,
+                hash: chunk.hash(through: last),
+                isLast: false,
+                &report
+            )
             report.lines = last
         }
         throw Failure(

@@ -1,3 +1,5 @@
+import Millrace
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)

@@ -1,43 +1,35 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// A place in a JSON text of which only the outermost level is read.
 ///
 /// What it cuts out as a value is one if it is JSON at all: strings and brackets are matched, the rest is for whoever parses
 /// it. Each function that gives nil or false leaves the cursor anywhere.
-struct JSONCursor {
+package struct JSONCursor {
     private let bytes: UnsafeRawBufferPointer
     private var place = 0
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    var isAtEnd: Bool { place == bytes.count }
+    package var isAtEnd: Bool { place == bytes.count }
 
-    func isAt(_ byte: UInt8) -> Bool { place < bytes.count && bytes[place] == byte }
+    package func isAt(_ byte: UInt8) -> Bool { place < bytes.count && bytes[place] == byte }
 
-    mutating func skipSpace() {
+    package mutating func skipSpace() {
         while place < bytes.count, JSONCursor.isSpace(bytes[place]) { place += 1 }
     }
 
-    mutating func take(_ byte: UInt8) -> Bool {
+    package mutating func take(_ byte: UInt8) -> Bool {
         guard isAt(byte) else { return false }
         place += 1
         return true
     }
 
     /// With the white space behind it.
-    mutating func takeComma() -> Bool {
+    package mutating func takeComma() -> Bool {
         guard take(UInt8(ascii: ",")) else { return false }
         skipSpace()
         return true
     }
 
-    mutating func takeNull() -> Bool {
+    package mutating func takeNull() -> Bool {
         guard place + 4 <= bytes.count, bytes[place] == UInt8(ascii: "n"), bytes[place + 1] == UInt8(ascii: "u"),
             bytes[place + 2] == UInt8(ascii: "l"), bytes[place + 3] == UInt8(ascii: "l")
         else { return false }
@@ -46,7 +38,7 @@ struct JSONCursor {
     }
 
     /// An integer of so few digits that any type holds it.
-    mutating func takeInteger() -> Bool {
+    package mutating func takeInteger() -> Bool {
         _ = take(UInt8(ascii: "-"))
         let start = place
         while place < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[place]) { place += 1 }
@@ -55,7 +47,7 @@ struct JSONCursor {
     }
 
     /// A string of printable ASCII without escapes.
-    mutating func plainString() -> UnsafeRawBufferPointer? {
+    package mutating func plainString() -> UnsafeRawBufferPointer? {
         guard take(UInt8(ascii: "\"")) else { return nil }
         let start = place
         while place < bytes.count {
@@ -71,7 +63,7 @@ struct JSONCursor {
     }
 
     /// A string, decoded: where it has no escapes, the bytes it is written with; else in `scratch`, if that is large enough.
-    mutating func string(into scratch: UnsafeMutableRawBufferPointer) -> UnsafeRawBufferPointer? {
+    package mutating func string(into scratch: UnsafeMutableRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard take(UInt8(ascii: "\"")) else { return nil }
         let start = place
         while place < bytes.count {
@@ -157,7 +149,7 @@ struct JSONCursor {
     }
 
     /// The value that begins here, as it is written.
-    mutating func value() -> UnsafeRawBufferPointer? {
+    package mutating func value() -> UnsafeRawBufferPointer? {
         guard place < bytes.count else { return nil }
         let start = place
         switch bytes[place] {
@@ -208,7 +200,7 @@ struct JSONCursor {
         return false
     }
 
-    static func hexDigit(_ byte: UInt8) -> UInt8? {
+    package static func hexDigit(_ byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
         case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
