@@ -38,7 +38,7 @@ struct Import: AsyncParsableCommand {
     var name: String?
 
     @Option(help: ArgumentHelp("Lines stored in one transaction.", valueName: "lines"))
-    var batch = 5_000
+    var batch = 10_000
 
     @Option(
         name: .customLong("skip-bad"),

@@ -12,6 +12,7 @@ extension PostgresSQLState {
     static let millraceSequenceUnseen: Self = "MR009"
     static let millraceArgument: Self = "MR011"
     static let millraceImportRefused: Self = "MR013"
+    static let millraceChunkUnfinished: Self = "MR014"
 }
 
 /// PostgreSQL's own codes for what CREATE OR REPLACE cannot do, and DROP without CASCADE.

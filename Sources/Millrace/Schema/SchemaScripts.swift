@@ -12,6 +12,7 @@ extension Migrator {
         SchemaScript("v0006_immutability", PackageResources.v0006_immutability_sql),
         SchemaScript("v0007_closed_months", PackageResources.v0007_closed_months_sql),
         SchemaScript("v0008_advancing_streams", PackageResources.v0008_advancing_streams_sql),
+        SchemaScript("v0009_import", PackageResources.v0009_import_sql),
     ]
 
     /// Re-created together whenever one of them differs.
@@ -61,6 +62,9 @@ extension Migrator {
         SchemaScript("close_months", PackageResources.close_months_sql),
         SchemaScript("record_import", PackageResources.record_import_sql),
         SchemaScript("read_import", PackageResources.read_import_sql),
+        SchemaScript("find_events_of_other_months", PackageResources.find_events_of_other_months_sql),
+        SchemaScript("begin_import_chunk", PackageResources.begin_import_chunk_sql),
+        SchemaScript("finish_import_chunk", PackageResources.finish_import_chunk_sql),
         SchemaScript("import_fields", PackageResources.import_fields_sql),
         SchemaScript("import_line_problem", PackageResources.import_line_problem_sql),
         SchemaScript("import_lines", PackageResources.import_lines_sql),

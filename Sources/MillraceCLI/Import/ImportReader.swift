@@ -6,6 +6,10 @@ struct ImportReader {
     struct Chunk: Sendable {
         let resumesAfter: Int64
         let lines: [LineSplitter.Line]
+        /// All the lines' events, encoded; nil where any line is not beyond doubt.
+        let rows: ImportRows?
+        /// Of the input, by the end of this chunk.
+        let bytesRead: Int64
         let hashBefore: SHA256
         let hash: SHA256
         let isLast: Bool
@@ -56,19 +60,25 @@ struct ImportReader {
 
     mutating func nextChunk(of limit: Int) async throws -> Chunk {
         let resumesAfter = splitter.lines
-        let hashBefore = splitter.hash
+        let hashBefore = splitter.settledHash()
+        let scanner = EventLineScanner()
         var lines: [LineSplitter.Line] = []
+        lines.reserveCapacity(limit)
+        var rows: ImportRows? = ImportRows()
         var bytes = 0
         while lines.count < limit, bytes < ImportReader.chunkBytes {
             guard let line = try await nextLine() else { break }
             lines.append(line)
             bytes += line.bytes.count
+            if !line.isBlank, !scanner.take(line, into: &rows) { rows = nil }
         }
         return Chunk(
             resumesAfter: resumesAfter,
             lines: lines,
+            rows: rows.flatMap { $0.count > 0 ? $0 : nil },
+            bytesRead: bytesRead,
             hashBefore: hashBefore,
-            hash: splitter.hash,
+            hash: splitter.settledHash(),
             isLast: atEnd && lines.count < limit && bytes < ImportReader.chunkBytes
         )
     }
@@ -92,5 +102,13 @@ struct ImportReader {
         bytesRead += Int64(piece.count)
         atEnd = piece.isEmpty
         if !atEnd { splitter.feed(piece) }
+    }
+}
+
+extension EventLineScanner {
+    /// False where the line may be no event, and where there are no rows to append to.
+    fileprivate func take(_ line: LineSplitter.Line, into rows: inout ImportRows?) -> Bool {
+        guard line.cut == 0, rows != nil else { return false }
+        return line.document.withUnsafeBytes { take($0, into: &rows!) }
     }
 }

@@ -28,7 +28,7 @@ struct ImportRun {
         let skipped = try skipFile.map { try SkippedLines($0, importName: name, after: report.resumedAfter) }
         defer { skipped?.close() }
         do {
-            try await store(&reader, into: &report, known, skipped, &bar)
+            try await store(reader, into: &report, known, skipped, &bar)
         } catch {
             bar.clear()
             if Task.isCancelled, !isQuiet {
@@ -42,27 +42,40 @@ struct ImportRun {
     }
 
     private func store(
-        _ reader: inout ImportReader,
+        _ beginning: ImportReader,
         into report: inout ImportReport,
         _ known: ImportProgress?,
         _ skipped: SkippedLines?,
         _ bar: inout ImportProgressBar
     ) async throws {
-        let start = ImportProgressBar.State(lines: reader.linesRead, events: 0, bytes: reader.bytesRead)
+        let start = ImportProgressBar.State(lines: beginning.linesRead, events: 0, bytes: beginning.bytesRead)
         let began = ContinuousClock.now
+        var next = try await ImportRun.nextChunk(of: batch, from: beginning)
         while true {
-            let chunk = try await reader.nextChunk(of: batch)
+            let (chunk, reader) = next
             // Nothing was added since the end was reached.
             if chunk.lines.isEmpty, known?.finishedAt != nil, report.lines == report.resumedAfter { return }
+            // While the database stores a chunk the next one is read and encoded; no more than that one.
+            async let following = ImportRun.nextChunk(of: chunk.isLast ? 0 : batch, from: reader)
             try await ImportedLines(run: self, name: report.name, skipped: skipped).store(chunk, &report)
             report.duration = ContinuousClock.now - began
             bar.draw(
-                ImportProgressBar.State(lines: report.lines, events: report.stored, bytes: reader.bytesRead),
+                ImportProgressBar.State(lines: report.lines, events: report.stored, bytes: chunk.bytesRead),
                 since: start,
                 elapsed: report.duration
             )
             if chunk.isLast { return }
+            next = try await following
         }
+    }
+
+    private static func nextChunk(
+        of limit: Int,
+        from reader: ImportReader
+    ) async throws -> (ImportReader.Chunk, ImportReader) {
+        var reader = reader
+        let chunk = try await reader.nextChunk(of: limit)
+        return (chunk, reader)
     }
 
     /// The file's name; for standard input one that the same input has every time.
@@ -137,6 +150,7 @@ struct ImportedLines {
                 reason: "the line is longer than \(LineSplitter.longestLine.grouped) bytes, the most that is read"
             )
         }
+        var rows = bad.isEmpty ? chunk.rows : nil
         for _ in 0..<ImportRun.refusalRounds {
             if !bad.isEmpty {
                 try await stopOrSetAside(bad, of: chunk, lines, &report)
@@ -145,6 +159,7 @@ struct ImportedLines {
                 let through = chunk.through
                 try await store(
                     lines,
+                    as: rows,
                     of: chunk,
                     through: through,
                     hash: chunk.hash.digest(),
@@ -156,6 +171,7 @@ struct ImportedLines {
             } catch let error as EventStoreError where ImportedLines.mayBeAboutLines(error) {
                 bad = try await refusals(of: lines)
                 if bad.isEmpty { throw error }
+                rows = nil
                 let refused = Set(bad.map(\.line.number))
                 lines.removeAll { refused.contains($0.number) }
             }
@@ -194,7 +210,15 @@ struct ImportedLines {
         }
         let last = first.line.number - 1
         if last > chunk.resumesAfter {
-            try await store(before, of: chunk, through: last, hash: chunk.hash(through: last), isLast: false, &report)
+            try await store(
+                before,
+                as: nil,
+                of: chunk,
+                through: last,
+                hash: chunk.hash(through: last),
+                isLast: false,
+                &report
+            )
             report.lines = last
         }
         throw Failure(
@@ -207,24 +231,24 @@ struct ImportedLines {
     /// Once, however often the connection is lost: the database knows whether the chunk is stored.
     private func store(
         _ lines: [LineSplitter.Line],
+        as rows: ImportRows?,
         of chunk: ImportReader.Chunk,
         through: Int64,
         hash: [UInt8],
         isLast: Bool,
         _ report: inout ImportReport
     ) async throws {
-        let request = ImportChunk(
+        let step = ImportStep(
             name: name,
             resumesAfter: chunk.resumesAfter,
             through: through,
             prefixHash: hash,
-            lines: lines.map(\.document),
             isLast: isLast
         )
         var attempt = 1
         while true {
             do {
-                let imported = try await run.store.importLines(request)
+                let imported = try await run.store.importChunk(step, rows) { lines.map(\.document) }
                 report.stored += Int64(imported.stored)
                 report.repeated += Int64(imported.repeated)
                 return

@@ -1,3 +1,5 @@
+import Millrace
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -29,8 +31,9 @@ struct LineSplitter {
     private var searched = 0
     private var cut = 0
     private(set) var lines: Int64 = 0
-    /// Over all lines handed out, each with a newline behind it, also where the input's last one has none.
-    private(set) var hash = SHA256()
+    /// Up to the byte `hashedEnd` of the buffer: lines are hashed a piece of the input at a time.
+    private var hashed = SHA256()
+    private var hashedEnd = 0
 
     init(longest: Int = LineSplitter.longestLine) { self.longest = longest }
 
@@ -44,9 +47,25 @@ struct LineSplitter {
         return handOut(through: newline)
     }
 
+    /// Over all lines handed out, each with a newline behind it, also where the input's last one has none.
+    var hash: SHA256 {
+        var hash = hashed
+        if hashedEnd < start { hash.update(buffer[hashedEnd..<start]) }
+        return hash
+    }
+
+    /// ``hash``, whose work is not done again.
+    mutating func settledHash() -> SHA256 {
+        hashed = hash
+        hashedEnd = start
+        return hashed
+    }
+
     /// Call it where ``next()`` gave nil.
     mutating func feed(_ piece: [UInt8]) {
         if start > 0 {
+            _ = settledHash()
+            hashedEnd = 0
             buffer.removeSubrange(..<start)
             searched -= start
             start = 0
@@ -75,13 +94,23 @@ struct LineSplitter {
     }
 
     private mutating func handOut(through end: Int) -> Line {
+        if cut == 0, end < buffer.count, end - start <= longest {
+            // As nearly every line: its hash waits for those behind it.
+            let line = Line(number: lines + 1, bytes: Array(buffer[start..<end]), cut: 0)
+            start = end + 1
+            searched = start
+            lines += 1
+            return line
+        }
         let kept = min(end, start + longest)
         let rest = buffer[min(kept, end)..<end]
         let line = Line(number: lines + 1, bytes: Array(buffer[start..<kept]), cut: cut + rest.count)
-        if cut == 0 { hash.update(line.bytes) }
-        hash.update(rest)
-        hash.update(CollectionOfOne(0x0A))
+        _ = settledHash()
+        if cut == 0 { hashed.update(line.bytes) }
+        hashed.update(rest)
+        hashed.update(CollectionOfOne(0x0A))
         start = min(end + 1, buffer.count)
+        hashedEnd = start
         searched = start
         lines += 1
         cut = 0
@@ -91,9 +120,10 @@ struct LineSplitter {
     /// A line that has grown too long keeps its beginning; the rest is hashed and forgotten.
     private mutating func shorten() {
         guard buffer.count - start > longest else { return }
-        if cut == 0 { hash.update(buffer[start..<(start + longest)]) }
+        _ = settledHash()
+        if cut == 0 { hashed.update(buffer[start..<(start + longest)]) }
         let rest = buffer[(start + longest)...]
-        hash.update(rest)
+        hashed.update(rest)
         cut += rest.count
         buffer.removeSubrange((start + longest)...)
         searched = buffer.count

@@ -9,7 +9,9 @@ extension SchemaTests {
         /// Who may call what: everything that is granted, and nothing else.
         static let callable: [String: Set<String>] = [
             "append_events": ["millrace_publisher", "millrace_importer", "millrace_admin"],
+            "begin_import_chunk": ["millrace_importer"],
             "check_import_lines": ["millrace_importer", "millrace_admin"],
+            "finish_import_chunk": ["millrace_importer"],
             "horizon": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
             "import_lines": ["millrace_importer", "millrace_admin"],
             "last_committed_position": ["millrace_consumer", "millrace_admin"],
@@ -85,6 +87,44 @@ extension SchemaTests {
                     """
                 )
                 #expect(rows.isEmpty)
+            }
+        }
+
+        @Test("only an importer inserts into the log, and all but the ledger's hashes")
+        func columns() async throws {
+            try await withTestDatabase { client in
+                let rows = try await client.texts(
+                    """
+                    SELECT format('%s %s %s', c.relname, a.grantee::regrole, a.privilege_type)
+                    FROM pg_attribute AS t
+                    JOIN pg_class AS c ON c.oid = t.attrelid
+                    CROSS JOIN LATERAL aclexplode(t.attacl) AS a
+                    WHERE c.relnamespace = 'millrace'::regnamespace
+                    GROUP BY c.relname, a.grantee, a.privilege_type
+                    """
+                )
+                #expect(rows == ["events millrace_importer INSERT"])
+                for role in ["millrace_publisher", "millrace_consumer", "millrace_admin"] {
+                    try await client.withConnection { connection in
+                        try await connection.run("SET ROLE \(role)")
+                        try await expectRefusal(.insufficientPrivilege) {
+                            try await connection.run("INSERT INTO millrace.events (id) VALUES (1)")
+                        }
+                        try await connection.run("RESET ROLE")
+                    }
+                }
+                try await client.withConnection { connection in
+                    try await connection.run("SET ROLE millrace_importer")
+                    for column in ["previous_hash", "current_hash"] {
+                        try await expectRefusal(.insufficientPrivilege) {
+                            try await connection.run("INSERT INTO millrace.events (\(column)) VALUES ('')")
+                        }
+                    }
+                    try await expectRefusal(.insufficientPrivilege) {
+                        try await connection.run("SELECT nextval('millrace.events_id_seq')")
+                    }
+                    try await connection.run("RESET ROLE")
+                }
             }
         }
 

@@ -2,20 +2,22 @@
 ///
 /// Here and not from a package, because the only thing it is for is to recognise an input, and a package of
 /// cryptography would double the time of a first build.
-struct SHA256 {
+package struct SHA256: Sendable {
+    package init() {}
+
     private var state: [UInt32] = [
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
     ]
     private var pending: [UInt8] = []
     private var length: UInt64 = 0
 
-    static func digest(of bytes: [UInt8]) -> [UInt8] {
+    package static func digest(of bytes: [UInt8]) -> [UInt8] {
         var hash = SHA256()
         hash.update(bytes)
         return hash.digest()
     }
 
-    mutating func update(_ bytes: some Sequence<UInt8>) {
+    package mutating func update(_ bytes: some Sequence<UInt8>) {
         let wasContiguous: Void? = bytes.withContiguousStorageIfAvailable { update(UnsafeRawBufferPointer($0)) }
         if wasContiguous == nil { Array(bytes).withUnsafeBytes { update($0) } }
     }
@@ -40,7 +42,7 @@ struct SHA256 {
     }
 
     /// Of everything so far; more may follow.
-    func digest() -> [UInt8] {
+    package func digest() -> [UInt8] {
         var last = self
         let bits = length * 8
         let zeros = (119 - pending.count) % 64
