@@ -72,7 +72,8 @@ let package = Package(
                 unixSignals,
             ],
             resources: [
-                .embedInCode("Bench/SQL"), .embedInCode("Bench/Programs"), .embedInCode("Demo/SQL"), .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"), .embedInCode("Up/SQL"),
+                .embedInCode("Bench/Programs"), .embedInCode("Bench/SQL"), .embedInCode("Demo/SQL"),
+                .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"), .embedInCode("Up/SQL"),
             ],
             swiftSettings: rules
         ),

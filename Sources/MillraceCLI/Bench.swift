@@ -25,7 +25,12 @@ struct Bench: AsyncParsableCommand {
     )
     var url: String?
 
-    @Option(help: ArgumentHelp("Where the new PostgreSQL's folder is made; otherwise the temporary folder.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "Where the new PostgreSQL's folder is made; otherwise the temporary folder.",
+            valueName: "folder"
+        )
+    )
     var folder: String?
 
     @Option(help: ArgumentHelp("Only these scenarios, separated by commas.", valueName: "names"))
@@ -46,7 +51,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "Events of a grown log.")
     var growthEvents = 10_000_000
 
-    @Option(help: ArgumentHelp("Write everything as JSON; - is standard output, in place of the table.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Write everything as JSON; - is standard output, in place of the table.", valueName: "file")
+    )
     var json: String?
 
     @Option(help: ArgumentHelp("Draw the distribution of the latencies.", valueName: "file"))
@@ -98,13 +105,19 @@ struct Bench: AsyncParsableCommand {
 
     func run() async throws {
         let plan =
-            quick ? BenchPlan.quick(growthEvents: growthEvents)
+            quick
+            ? BenchPlan.quick(growthEvents: growthEvents)
             : BenchPlan.full(seconds: seconds, rounds: rounds, growthEvents: growthEvents)
         let scenarios = try scenarios()
         let choice = databaseOptions().choice
         let report = try await Interruption.watching { [folder, quick] in
-            try await BenchServer.with(choice, parentFolder: folder) { server in
-                try await BenchRun(plan: plan, isQuick: quick, scenarios: scenarios, server: server).report()
+            do {
+                return try await BenchServer.with(choice, parentFolder: folder) { server in
+                    try await BenchRun(plan: plan, isQuick: quick, scenarios: scenarios, server: server).report()
+                }
+            } catch  where Task.isCancelled {
+                // Whatever call the interruption met, and whatever became of its events, which are gone.
+                throw CancellationError()
             }
         }
         try write(report)

@@ -20,7 +20,8 @@ enum BareStatements {
         try await session.query(
             insert,
             [
-                .uuid(.version7()), .text(next.body.type), .text(next.stream.aggregateType), .text(next.stream.aggregateID),
+                .uuid(.version7()), .text(next.body.type), .text(next.stream.aggregateType),
+                .text(next.stream.aggregateID),
                 .int4(Int32(next.version)), .jsonb(next.body.data.utf8), .jsonb(next.body.metadata.utf8),
             ]
         )

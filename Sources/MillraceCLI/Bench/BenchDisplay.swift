@@ -43,7 +43,9 @@ final class BenchDisplay: Sendable {
             let line = "\(state.scenario): \(text)  \(terminal.styled(elapsed, .dim))"
             if terminal.isInteractive {
                 let width = (terminal.width ?? 80) - 1
-                terminal.say("\r\u{1B}[2K" + (line.count > width ? "\(state.scenario): \(text)".prefix(width) : line[...]))
+                terminal.say(
+                    "\r\u{1B}[2K" + (line.count > width ? "\(state.scenario): \(text)".prefix(width) : line[...])
+                )
                 state.isDrawn = true
             } else {
                 terminal.say(line + "\n")

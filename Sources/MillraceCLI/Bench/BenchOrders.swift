@@ -18,7 +18,8 @@ struct BenchOrders: Sendable {
     static let poolSize = 6 * 1024
     /// The types of an order's events, one behind the other: six events a stream.
     static let life = [
-        "order.created", "payment.authorized", "inventory.reserved", "payment.completed", "order.packed", "order.shipped",
+        "order.created", "payment.authorized", "inventory.reserved", "payment.completed", "order.packed",
+        "order.shipped",
     ]
 
     private let bodies: [Body]
@@ -40,7 +41,7 @@ struct BenchOrders: Sendable {
         }
         let data = """
             {"order":"o-\(Int.random(in: 1_000_000...9_999_999, using: &random))",\
-            "customer":"c-\(Int.random(in: 10_000...99_999, using: &random))","currency":"EUR","cents":\(cents),\
+            "customer":"c-\(Int.random(in: 10_000...99_999, using: &random))","currency":"EUR","terms":"net30","cents":\(cents),\
             "lines":[\(lines.joined(separator: ","))],"channel":"\(["web", "app", "shop"][number % 3])"}
             """
         let trace = String(random.next() | 1 << 63, radix: 16)

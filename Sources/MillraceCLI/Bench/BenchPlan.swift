@@ -33,6 +33,10 @@ struct BenchPlan: Sendable {
     static let drainLimit = Duration.seconds(30)
     /// Appends that the open loop has under way at the most; those that are due beyond that wait, and their wait counts.
     static let openLoopInFlight = 4_096
+    /// Where the open loop is later than this, the rate is beyond the store: what is still to be sent is given up, and the table says so.
+    static let longestLateness = Duration.seconds(10)
+    /// A single call's latency is compared in shorter turns and more rounds: it shows every hiccup of a disk.
+    static let shorterTurns = 4
     static let roundLimits = 1...25
     static let secondLimits = 1...600
     static let growthLimits = 60_000...200_000_000

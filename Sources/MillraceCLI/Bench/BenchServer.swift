@@ -114,7 +114,8 @@ struct BenchServer: Sendable {
         self.connectionString = connectionString
         self.isEmbedded = isEmbedded
         run = String(UInt32.random(in: .min ... .max), radix: 16)
-        (version, settings, programs) = try await DatabaseOptions.withClient(connectionString, connections: 1) { client in
+        (version, settings, programs) = try await DatabaseOptions.withClient(connectionString, connections: 1) {
+            client in
             let row = try await client.query(.embedded(PackageResources.bench_server_sql)).single()
             let (version, number, mayCreate, role) = try row.decode(String.self, Int.self, Bool.self, String.self)
             let oldest = PostgresInstallation.oldestMajorVersion

@@ -43,23 +43,17 @@ struct BenchStage: Sendable {
         BenchEvents(orders, shape, writer: "t\(order.number)-\(writer)")
     }
 
-    /// Warms every contestant up, then lets them take their turns, round by round.
-    /// - Parameter rounds: where it is not the plan's number.
-    func hold(_ contest: Contest, rounds: Int? = nil, warmUp: Duration? = nil) async throws -> ContestResult {
-        var turns: [[Turn]] = contest.contestants.map { _ in [] }
-        for round in 0...(rounds ?? plan.rounds) {
-            for (index, contestant) in contest.contestants.enumerated() {
-                let isWarmUp = round == 0
-                display.show(contest, contestant, round: round, of: rounds ?? plan.rounds)
-                let duration = isWarmUp ? warmUp ?? plan.warmUp : plan.turn
-                if isWarmUp && duration == .zero { continue }
-                let order = Contest.TurnOrder(number: tally.nextNumber(), duration: duration)
-                let turn = try await contestant.take(order)
-                tally.add(turn)
-                if !isWarmUp { turns[index].append(turn) }
-            }
+    /// Holds a contest with the plan's rounds and turns.
+    func hold(_ contest: Contest, warmUp: Duration? = nil) async throws -> ContestResult {
+        let parts = contest.measure == .latency ? BenchPlan.shorterTurns : 1
+        return try await contest.held(
+            rounds: plan.rounds * parts,
+            turn: plan.turn / parts,
+            warmUp: warmUp ?? plan.warmUp,
+            tally: tally
+        ) { contestant, round in
+            display.show(contest, contestant, round: round, of: plan.rounds * parts)
         }
-        return ContestResult(contest, turns: turns)
     }
 
     /// Fills the log with requests of 1000 events.

@@ -64,11 +64,13 @@ struct BenchTable {
 
     private var foot: String {
         let most = report.counts.max { $0.peakMemoryBytes < $1.peakMemoryBytes }
-        let memory = most.map { "At most \($0.peakMemoryBytes.bytes) of memory in this process (\($0.scenario)).\n" } ?? ""
+        let memory =
+            most.map { "At most \($0.peakMemoryBytes.bytes) of memory in this process (\($0.scenario)).\n" } ?? ""
         let stored = report.counts.reduce(0) { $0 + $1.stored }
         let agreement =
             report.counts.allSatisfy(\.holds)
-            ? "All \(stored.grouped) events that were acknowledged are in the log." : "THE TABLES DO NOT AGREE: see below."
+            ? "All \(stored.grouped) events that were acknowledged are in the log."
+            : "THE TABLES DO NOT AGREE: see below."
         return """
             × compares with the first line of its block: the median of the rounds' ratios, and their range. Plain statements write into
             a twin of Millrace's log, with the same columns, months and indexes. \(agreement)

@@ -16,6 +16,8 @@ struct Contest: Sendable {
     struct Contestant: Sendable {
         let name: String
         let kind: Kind
+        /// A program of its own starts cold every time, and says itself what that took.
+        var isProgram = false
         let take: @Sendable (_ turn: TurnOrder) async throws -> Turn
     }
 
@@ -31,6 +33,32 @@ struct Contest: Sendable {
     var measure = Measure.rate
     /// The first is what the others are compared with.
     let contestants: [Contestant]
+}
+
+extension Contest {
+    /// Warms every contestant up, then lets them take their turns, round by round.
+    /// - Parameter warmUp: how long a turn before the rounds takes that counts for the tables only; none where it is zero.
+    func held(
+        rounds: Int,
+        turn duration: Duration,
+        warmUp: Duration,
+        tally: BenchTally,
+        showing: (_ contestant: Contestant, _ round: Int) -> Void
+    ) async throws -> ContestResult {
+        var turns: [[Turn]] = contestants.map { _ in [] }
+        for round in 0...rounds {
+            for (index, contestant) in contestants.enumerated() {
+                let isWarmUp = round == 0
+                if isWarmUp, warmUp == .zero || contestant.isProgram { continue }
+                showing(contestant, round)
+                let order = TurnOrder(number: tally.nextNumber(), duration: isWarmUp ? warmUp : duration)
+                let turn = try await contestant.take(order)
+                tally.add(turn)
+                if !isWarmUp { turns[index].append(turn) }
+            }
+        }
+        return ContestResult(self, turns: turns)
+    }
 }
 
 /// What came of a contest.

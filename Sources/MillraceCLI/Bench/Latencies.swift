@@ -41,8 +41,8 @@ struct Latencies: Sendable {
     var summary: LatencySummary? {
         guard !isEmpty else { return nil }
         let total = histogram.totalCount
-        // A percentile that fewer than one of the values lies beyond says nothing but the maximum.
-        let known = LatencySummary.percentiles.filter { Double(total) * (100 - $0) / 100 >= 1 || $0 == 100 }
+        // A percentile that not even one of the values lies beyond says nothing but the maximum; the shares are not exact in binary.
+        let known = LatencySummary.percentiles.filter { Double(total) * (100 - $0) / 100 > 0.999 || $0 == 100 }
         return LatencySummary(
             count: Int(total),
             mean: histogram.mean / 1000,

@@ -61,7 +61,7 @@ struct LatencyPicture {
             lowest = Plot.decade(times.min() ?? 1)
             highest = max(lowest + 1, Plot.decade((times.max() ?? 1) * 0.999_999) + 1)
             let furthest = series.flatMap { $0.curve.map(\.percentile) }.filter { $0 < 100 }.max() ?? 99
-            // One step further than the last that is known, where the maximum stands.
+            // A little further than the last that is known.
             nines = max(2, Plot.nines(furthest)) + 0.3
         }
 
@@ -112,7 +112,9 @@ struct LatencyPicture {
         for decade in plot.lowest...plot.highest {
             let value = power(decade)
             let y = plot.y(value).fixed(1)
-            parts.append("<line class=\"line\" x1=\"\(left.fixed(1))\" x2=\"\(right.fixed(1))\" y1=\"\(y)\" y2=\"\(y)\"/>")
+            parts.append(
+                "<line class=\"line\" x1=\"\(left.fixed(1))\" x2=\"\(right.fixed(1))\" y1=\"\(y)\" y2=\"\(y)\"/>"
+            )
             parts.append(
                 "<text class=\"soft\" x=\"\((left - 10).fixed(1))\" y=\"\((plot.y(value) + 4).fixed(1))\" text-anchor=\"end\">"
                     + "\(LatencyPicture.time(value))</text>"
@@ -139,7 +141,7 @@ struct LatencyPicture {
         let side = ((plot.top + plot.bottom) / 2).fixed(1)
         parts.append(
             "<text class=\"soft\" x=\"\(middle)\" y=\"\((plot.bottom + 42).fixed(1))\" text-anchor=\"middle\">"
-                + "share of the events that are at least as fast (percentile)</text>"
+                + "share of the events that took no longer (percentile)</text>"
         )
         parts.append(
             "<text class=\"soft\" transform=\"translate(22 \(side)) rotate(-90)\" text-anchor=\"middle\">latency</text>"
@@ -160,7 +162,8 @@ struct LatencyPicture {
         let y = plot.bottom + 66 + Double(index / 2) * LatencyPicture.legendLine
         let colour = LatencyPicture.colours[index % LatencyPicture.colours.count]
         let dashes = line.isBare ? " stroke-dasharray=\"6 4\"" : ""
-        return "<line x1=\"\(x.fixed(1))\" x2=\"\((x + 26).fixed(1))\" y1=\"\((y - 4).fixed(1))\" y2=\"\((y - 4).fixed(1))\" "
+        return
+            "<line x1=\"\(x.fixed(1))\" x2=\"\((x + 26).fixed(1))\" y1=\"\((y - 4).fixed(1))\" y2=\"\((y - 4).fixed(1))\" "
             + "stroke=\"\(colour)\" stroke-width=\"2.2\"\(dashes)/>"
             + "<text class=\"ink\" x=\"\((x + 34).fixed(1))\" y=\"\(y.fixed(1))\">\(line.name.xmlEscaped)</text>"
     }
@@ -175,18 +178,21 @@ struct LatencyPicture {
 }
 
 extension LatencyPicture {
-    /// The latencies of a report that belong in one picture: those from the due time first, then single callers.
+    /// The latencies of a report that belong in one picture: those from the due time, then a single caller's and the largest
+    /// crowd's, each beside the plain statement it is compared with.
     init(_ report: BenchReport) {
-        let wanted: [BenchScenario] = [.latency, .callers]
+        func contests(_ scenario: BenchScenario) -> [ContestResult] {
+            report.contests.filter { $0.scenario == scenario.rawValue }
+        }
         var series: [Series] = []
-        for scenario in wanted {
-            for contest in report.contests where contest.scenario == scenario.rawValue {
-                for entry in contest.entries where !entry.name.hasPrefix(LatencyScenario.lateness) {
-                    guard let latency = entry.latency else { continue }
-                    let name = scenario == .latency ? "\(entry.name) (\(contest.title))" : entry.name
-                    series.append(Series(name: name, isBare: entry.kind == .bare, curve: latency.curve))
-                }
-            }
+        for contest in contests(.latency) {
+            series += contest.entries.filter { LatencyScenario.pictured.contains($0.name) }
+                .compactMap { Series($0, name: "\($0.name) (\(contest.title))") }
+        }
+        let callers = contests(.callers)
+        for contest in callers.count > 2 ? [callers[0], callers[callers.count - 1]] : callers {
+            let entries = contest.entries.enumerated().filter { $0.offset == 0 || $0.element.kind == .millrace }
+            series += entries.compactMap { Series($0.element, name: $0.element.name) }
         }
         self.init(
             title: "How long an event takes",
@@ -194,6 +200,19 @@ extension LatencyPicture {
                 + "\(report.machine.processors) processors; dashed: PostgreSQL without Millrace",
             series: Array(series.prefix(LatencyPicture.mostSeries))
         )
+    }
+}
+
+extension LatencyPicture.Series {
+    /// nil where nothing was timed.
+    fileprivate init?(_ entry: ContestResult.Entry, name: String) {
+        guard let latency = entry.latency else { return nil }
+        // The slowest of so many stands where it is the only one beyond; there the line ends.
+        let last = 100 - 100 / Double(latency.count)
+        let curve = latency.curve.map { point in
+            LatencySummary.Point(percentile: min(point.percentile, last), microseconds: point.microseconds)
+        }
+        self.init(name: name, isBare: entry.kind == .bare, curve: curve)
     }
 }
 

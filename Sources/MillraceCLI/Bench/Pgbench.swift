@@ -17,8 +17,9 @@ import Subprocess
 /// PostgreSQL's own load generator: many clients in a process that is not ours, written in C.
 struct Pgbench: Sendable {
     static let outputLimit = 1 << 20
-    /// It counts whole seconds.
-    static let shortestRun = 1
+    /// It counts whole seconds; a shorter turn is so many transactions, as a guess at what it takes.
+    static let shortestRun = Duration.seconds(1)
+    static let transactionsASecond = 4_000.0
 
     let path: String
 
@@ -47,10 +48,13 @@ struct Pgbench: Sendable {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let file = folder + "/script.sql"
         try Data(script).write(to: URL(fileURLWithPath: file))
-        let seconds = max(Pgbench.shortestRun, Int(order.duration.seconds.rounded()))
+        let amount =
+            order.duration < Pgbench.shortestRun
+            ? "--transactions=\(max(1, Int(order.duration.seconds * Pgbench.transactionsASecond) / clients))"
+            : "--time=\(Int(order.duration.seconds.rounded()))"
         let threads = min(clients, max(1, ProcessInfo.processInfo.activeProcessorCount))
         let arguments = [
-            "--no-vacuum", "--protocol=prepared", "--client=\(clients)", "--jobs=\(threads)", "--time=\(seconds)",
+            "--no-vacuum", "--protocol=prepared", "--client=\(clients)", "--jobs=\(threads)", amount,
             "--log", "--log-prefix=\(folder)/log", "--file=\(file)", "--define=v=0", "--define=run=p\(order.number)",
             "--define=data=\(body.data.text)", "--define=metadata=\(body.metadata.text)",
         ]
@@ -105,7 +109,9 @@ struct Pgbench: Sendable {
     static func record(_ log: Data, into latencies: inout Latencies) {
         for line in log.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 3)
-            guard fields.count >= 3, let microseconds = UInt64(String(decoding: fields[2], as: UTF8.self)) else { continue }
+            guard fields.count >= 3, let microseconds = UInt64(String(decoding: fields[2], as: UTF8.self)) else {
+                continue
+            }
             latencies.record(nanoseconds: microseconds * 1000)
         }
     }

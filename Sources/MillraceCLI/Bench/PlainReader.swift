@@ -30,7 +30,8 @@ struct PlainReader: Sendable {
                 remove()
                 return nil
             }
-            let arguments = ["-O2", "-o", program, source] + flags.split(whereSeparator: \.isWhitespace).map(String.init)
+            let arguments =
+                ["-O2", "-o", program, source] + flags.split(whereSeparator: \.isWhitespace).map(String.init)
             guard try await Self.output("cc", arguments) != nil else {
                 remove()
                 return nil

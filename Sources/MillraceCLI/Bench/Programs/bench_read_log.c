@@ -29,11 +29,11 @@ int main(int count, char **arguments) {
     const int page = atoi(arguments[2]);
     const double began = now(), until = began + atof(arguments[3]);
     unsigned long events = 0;
-    unsigned char after[8] = {0}, limit[4];
-    uint32_t size = htonl((uint32_t)page);
-    memcpy(limit, &size, 4);
+    unsigned char after[8] = {0}, limit[8] = {0};
+    const uint32_t size = htonl((uint32_t)page);
+    memcpy(limit + 4, &size, 4);
     const char *bound[] = {(char *)after, (char *)limit};
-    const int lengths[] = {8, 4}, formats[] = {1, 1};
+    const int lengths[] = {8, 8}, formats[] = {1, 1};
     while (now() < until) {
         PGresult *rows = PQexecPrepared(connection, "page", 2, bound, lengths, formats, 1);
         if (PQresultStatus(rows) != PGRES_TUPLES_OK) return failed("cannot read", connection);

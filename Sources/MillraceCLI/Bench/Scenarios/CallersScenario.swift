@@ -82,7 +82,8 @@ struct CallersScenario {
     }
 
     private func millrace(_ store: EventStore, callers: Int) -> Contest.Contestant {
-        Contest.Contestant(name: "Millrace append, \(callers) \(callers == 1 ? "caller" : "callers")", kind: .millrace) {
+        Contest.Contestant(name: "Millrace append, \(callers) \(callers == 1 ? "caller" : "callers")", kind: .millrace)
+        {
             [stage] order in try await stage.appendSingly(store, callers: callers, order)
         }
     }
@@ -101,7 +102,11 @@ extension BenchStage {
     }
 
     func pgbenchInsert(_ pgbench: Pgbench, clients: Int) -> Contest.Contestant {
-        Contest.Contestant(name: "INSERT, pgbench \(clients) \(clients == 1 ? "client" : "clients")", kind: .bare) { order in
+        Contest.Contestant(
+            name: "INSERT, pgbench \(clients) \(clients == 1 ? "client" : "clients")",
+            kind: .bare,
+            isProgram: true
+        ) { order in
             try await pgbench.run(
                 PackageResources.bench_pgbench_insert_sql,
                 database: address,

@@ -17,7 +17,8 @@ struct FanoutScenario {
     func run() async throws -> [ContestResult] {
         try await stage.withStore { store in
             try await stage.withClient(connections: 1) { asking in
-                let alone = Contest.Contestant(name: "no subscriber, rate of the append", kind: .millrace) { [stage, writers] in
+                let alone = Contest.Contestant(name: "no subscriber, rate of the append", kind: .millrace) {
+                    [stage, writers] in
                     try await stage.appendSingly(store, callers: writers, $0)
                 }
                 let contestants = stage.plan.subscribers.map { subscribed($0, store, asking) }

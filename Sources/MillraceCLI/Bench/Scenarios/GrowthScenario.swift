@@ -6,6 +6,7 @@ struct GrowthScenario {
     let stage: BenchStage
 
     private static let months = PostgresStatement.embedded(PackageResources.bench_months_sql)
+    private static let counts = PostgresStatement.embedded(PackageResources.bench_counts_sql)
     private static let fill = PostgresStatement.embedded(PackageResources.bench_fill_sql)
     /// Events that one statement fills in, whole streams of six.
     private static let filledAtOnce: Int64 = 600_000
@@ -19,14 +20,9 @@ struct GrowthScenario {
     }
 
     func run() async throws -> [ContestResult] {
-        try await withLog("small", BenchPlan.smallLog, months: 1, counted: stage.tally) { small in
-            try await withLog("grown", stage.plan.growthEvents, months: 1, counted: BenchTally()) { grown in
-                try await withLog(
-                    "months",
-                    stage.plan.growthEvents,
-                    months: BenchPlan.growthMonths,
-                    counted: BenchTally()
-                ) { months in
+        try await withLog("small", BenchPlan.smallLog, months: 1) { small in
+            try await withLog("grown", stage.plan.growthEvents, months: 1) { grown in
+                try await withLog("months", stage.plan.growthEvents, months: BenchPlan.growthMonths) { months in
                     let logs = [small, grown, months]
                     return [
                         try await contest("append, \(GrowthScenario.requestSize) events a request", logs, append),
@@ -47,7 +43,7 @@ struct GrowthScenario {
         let contestants = logs.map { log in
             Contest.Contestant(name: log.name, kind: .millrace) { order in
                 var turn = try await take(log, order)
-                // Only one of the databases is the stage's own.
+                // None of the databases is the stage's own.
                 log.tally.add(turn)
                 turn.appended = 0
                 return turn
@@ -103,7 +99,6 @@ struct GrowthScenario {
         _ name: String,
         _ events: Int,
         months: Int,
-        counted tally: BenchTally,
         _ body: (Log) async throws -> Value
     ) async throws -> Value {
         let label = "\(events.grouped) events in \(months) \(months == 1 ? "month" : "months")"
@@ -113,10 +108,22 @@ struct GrowthScenario {
             return try await withPostgresClient(configuration, logger: DatabaseOptions.logger) { client in
                 try await fill(client, label, Int64(events), months)
                 let store = EventStore(client, logger: DatabaseOptions.logger)
-                let value = try await body(Log(name: label, store: store, events: events, tally: tally))
+                let log = Log(name: label, store: store, events: events, tally: BenchTally())
+                let value = try await body(log)
                 await store.flush()
+                try await check(log)
                 return value
             }
+        }
+    }
+
+    private func check(_ log: Log) async throws {
+        let stored = try await log.store.client.query(GrowthScenario.counts).single().decode(Int.self, at: 0)
+        guard stored == log.events + log.tally.appended else {
+            throw Failure(
+                .failed,
+                "the log of \(log.name) holds \(stored.grouped) events and not \((log.events + log.tally.appended).grouped)"
+            )
         }
     }
 

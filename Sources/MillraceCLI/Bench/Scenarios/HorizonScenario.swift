@@ -22,7 +22,14 @@ struct HorizonScenario {
                             measure: .latency,
                             contestants: [
                                 asked("SELECT 1", .bare, HorizonScenario.nothing, client, store, writers),
-                                asked("SELECT millrace.horizon()", .millrace, HorizonScenario.horizon, client, store, writers),
+                                asked(
+                                    "SELECT millrace.horizon()",
+                                    .millrace,
+                                    HorizonScenario.horizon,
+                                    client,
+                                    store,
+                                    writers
+                                ),
                             ]
                         )
                     )

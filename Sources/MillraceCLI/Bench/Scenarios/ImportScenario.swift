@@ -13,7 +13,8 @@ struct ImportScenario {
         try await stage.withStore { store in
             try await stage.withClient(connections: stage.plan.connections.max() ?? 1) { client in
                 for connections in stage.plan.connections {
-                    let title = "\(connections) \(connections == 1 ? "connection" : "connections"), "
+                    let title =
+                        "\(connections) \(connections == 1 ? "connection" : "connections"), "
                         + StreamShape.sixEach.rawValue
                     results.append(
                         try await stage.hold(

@@ -12,7 +12,11 @@ import Synchronization
 /// a store that stalls is charged for every event that was due meanwhile.
 struct LatencyScenario {
     /// The series that says what of the others is the bench's own doing.
-    static let lateness = "sent late, by the bench itself"
+    private static let lateness = "sent late, by the bench itself"
+    private static let acknowledged = "due → acknowledged, durable"
+    private static let delivered = "due → delivered"
+    /// The series that a picture shows.
+    static let pictured = [acknowledged, delivered]
 
     let stage: BenchStage
 
@@ -35,7 +39,7 @@ struct LatencyScenario {
         stage.display.say("\(title): \(stage.plan.openLoop.brief)")
         let took = try await turn(rate, for: stage.plan.openLoop, store, reading)
         let series: [(String, Latencies)] = [
-            ("due → acknowledged, durable", took.acknowledged), ("due → delivered", took.delivered),
+            (LatencyScenario.acknowledged, took.acknowledged), (LatencyScenario.delivered, took.delivered),
             ("delivered after acknowledged", took.onTop), (LatencyScenario.lateness, took.lateness),
         ]
         let contestants = series.map { name, _ in
@@ -43,13 +47,22 @@ struct LatencyScenario {
         }
         let contest = Contest(scenario: .latency, title: title, measure: .latency, contestants: contestants)
         let turns = series.map { _, latencies in
-            [Turn(events: took.count, seconds: took.seconds, latencies: latencies)]
+            [
+                Turn(
+                    events: took.count,
+                    seconds: took.seconds,
+                    latencies: latencies,
+                    figures: took.givenUp > 0 ? ["events given up, the rate was too high": Double(took.givenUp)] : [:]
+                )
+            ]
         }
         return ContestResult(contest, turns: turns)
     }
 
     private struct Outcome {
         var count = 0
+        /// Events that were never sent, because those before them were too late.
+        var givenUp = 0
         var seconds = 0.0
         var acknowledged = Latencies()
         var delivered = Latencies()
@@ -68,41 +81,35 @@ struct LatencyScenario {
         let loop = OpenLoop(events: stage.events(.new, order), count: count, interval: .seconds(1) / rate)
         let start = try await reading.lastPosition()
         let subscription = reading.subscribe(from: .after(start))
-        let began = try await withThrowingTaskGroup(of: Void.self) { group in
+        let (began, sent) = try await withThrowingTaskGroup(of: Void.self) { group in
             let (caughtUp, signal) = AsyncStream<Void>.makeStream()
             group.addTask {
-                var left = count
+                defer { signal.finish() }
                 for try await element in subscription {
                     switch element {
-                    case .event(let event):
-                        loop.times.deliver(event.id)
-                        left -= 1
+                    case .event(let event): loop.times.deliver(event.id)
                     case .caughtUp: signal.finish()
                     case .progress: break
                     }
-                    if left == 0 { return }
                 }
             }
             for await _ in caughtUp {}
             try Task.checkCancellation()
             let began = ContinuousClock.now
-            try await loop.run(store)
-            group.addTask {
-                try await Task.sleep(for: BenchPlan.drainLimit)
-                throw Failure(.failed, "the subscriber did not receive every event within \(BenchPlan.drainLimit.brief)")
-            }
-            // The subscriber has everything, or the time is over.
-            try await group.next()
-            group.cancelAll()
-            return began
+            let sent = try await loop.run(store)
+            try await loop.times.waitForDelivery(of: sent, within: BenchPlan.drainLimit)
+            subscription.stop()
+            try await group.waitForAll()
+            return (began, sent)
         }
-        stage.tally.add(Turn(appended: count))
-        return outcome(of: loop, began)
+        stage.tally.add(Turn(appended: sent))
+        return outcome(of: loop, began, sent)
     }
 
-    private func outcome(of loop: OpenLoop, _ began: ContinuousClock.Instant) -> Outcome {
+    private func outcome(of loop: OpenLoop, _ began: ContinuousClock.Instant, _ sent: Int) -> Outcome {
         var outcome = Outcome()
-        outcome.count = loop.count
+        outcome.count = sent
+        outcome.givenUp = loop.count - sent
         outcome.seconds = (ContinuousClock.now - began).seconds
         for moment in loop.times.moments {
             guard let due = moment.due, let sent = moment.sent, let acknowledged = moment.acknowledged,
@@ -132,12 +139,14 @@ struct OpenLoop: Sendable {
         times = EventTimes(count: count)
     }
 
+    /// - Returns: how many were sent; not all where the store is slower than the rate by more than it can make up for.
     /// - Throws: what an append throws.
-    func run(_ store: EventStore) async throws {
+    func run(_ store: EventStore) async throws -> Int {
         var events = events
         let start = ContinuousClock.now
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        return try await withThrowingTaskGroup(of: Void.self) { group in
             var inFlight = 0
+            var sent = 0
             for number in 0..<count {
                 let due = start + interval * number
                 if due > .now { try await Task.sleep(until: due, tolerance: .zero, clock: .continuous) }
@@ -146,17 +155,20 @@ struct OpenLoop: Sendable {
                     try await group.next()
                     inFlight -= 1
                 }
+                if .now - due > BenchPlan.longestLateness { break }
                 let next = events.next()
                 var event = next.event
                 event.id = EventTimes.id(of: number, event.id)
                 times.send(number, due: due)
                 inFlight += 1
+                sent += 1
                 group.addTask { [event, times] in
                     try await store.append([event], to: next.stream)
                     times.acknowledge(number)
                 }
             }
             try await group.waitForAll()
+            return sent
         }
     }
 }
@@ -170,32 +182,52 @@ final class EventTimes: Sendable {
         var delivered: ContinuousClock.Instant?
     }
 
-    private let state: Mutex<[Moments]>
-
-    init(count: Int) {
-        state = Mutex(Array(repeating: Moments(), count: count))
+    private struct State {
+        var moments: [Moments]
+        var delivered = 0
     }
 
-    var moments: [Moments] { state.withLock { $0 } }
+    private static let beat = Duration.milliseconds(1)
+
+    private let state: Mutex<State>
+
+    init(count: Int) {
+        state = Mutex(State(moments: Array(repeating: Moments(), count: count)))
+    }
+
+    var moments: [Moments] { state.withLock { $0.moments } }
 
     func send(_ number: Int, due: ContinuousClock.Instant) {
         let now = ContinuousClock.now
         state.withLock { state in
-            state[number].due = due
-            state[number].sent = now
+            state.moments[number].due = due
+            state.moments[number].sent = now
         }
     }
 
     func acknowledge(_ number: Int) {
         let now = ContinuousClock.now
-        state.withLock { $0[number].acknowledged = now }
+        state.withLock { $0.moments[number].acknowledged = now }
     }
 
     func deliver(_ id: UUID) {
         let now = ContinuousClock.now
         let number = EventTimes.number(of: id)
         state.withLock { state in
-            if number < state.count { state[number].delivered = now }
+            guard number < state.moments.count else { return }
+            state.moments[number].delivered = now
+            state.delivered += 1
+        }
+    }
+
+    /// - Throws: ``Failure`` where they have not all been delivered in time.
+    func waitForDelivery(of count: Int, within limit: Duration) async throws {
+        let deadline = ContinuousClock.now + limit
+        while state.withLock({ $0.delivered }) < count {
+            guard ContinuousClock.now < deadline else {
+                throw Failure(.failed, "the subscriber did not receive every event within \(limit.brief)")
+            }
+            try await Task.sleep(for: EventTimes.beat)
         }
     }
 

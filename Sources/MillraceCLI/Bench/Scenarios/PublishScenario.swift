@@ -49,7 +49,7 @@ struct PublishScenario {
     private func name(_ rings: Bool) -> String { "publish_event, doorbell in the transaction \(rings ? "on" : "off")" }
 
     private func published(_ pgbench: Pgbench, _ clients: Int, rings: Bool) -> Contest.Contestant {
-        Contest.Contestant(name: name(rings), kind: .millrace) { [stage] order in
+        Contest.Contestant(name: name(rings), kind: .millrace, isProgram: true) { [stage] order in
             try await pgbench.run(
                 PackageResources.bench_pgbench_publish_sql,
                 database: stage.address,

@@ -31,7 +31,7 @@ struct ReadScenario {
     }
 
     private func plain(_ reader: PlainReader) -> Contest.Contestant {
-        Contest.Contestant(name: "SELECT, libpq from C", kind: .bare) { [stage] order in
+        Contest.Contestant(name: "SELECT, libpq from C", kind: .bare, isProgram: true) { [stage] order in
             try await reader.run(database: stage.address, page: PageLimits().events, for: order.duration)
         }
     }

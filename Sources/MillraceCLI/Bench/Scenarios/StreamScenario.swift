@@ -50,7 +50,9 @@ struct StreamScenario {
     /// The filled streams, in an order that has nothing to do with where they lie.
     private func streams(_ store: EventStore) async throws -> [StreamID] {
         var streams: Set<StreamID> = []
-        for try await event in store.readAll() where event.version == StreamScenario.short { streams.insert(event.stream) }
+        for try await event in store.readAll() where event.version == StreamScenario.short {
+            streams.insert(event.stream)
+        }
         var random = SplitMix64(state: BenchPlan.seed)
         return streams.sorted { $0.aggregateID < $1.aggregateID }.shuffled(using: &random)
     }
