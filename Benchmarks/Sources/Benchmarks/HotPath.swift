@@ -12,11 +12,25 @@ enum HotPath: String, CaseIterable, Sendable {
     /// Decoding an event and handing it to a subscriber.
     case subscribe
 
-    static let few = 200
-    static let many = 20_000
-    /// Requests, and pages, that the events are spread over.
-    private static let calls = 20
+    /// Events that the log holds to be read.
+    static let stored = 20_000
     static let page = 1000
+
+    /// Requests, or pages, that the events are spread over. A request stays smaller than what a socket takes at once: how often a larger
+    /// one has to wait is chance.
+    private var calls: Int {
+        switch self {
+        case .append: 100
+        case .read, .subscribe: 20
+        }
+    }
+    var few: Int { calls * 10 }
+    var many: Int {
+        switch self {
+        case .append: calls * 100
+        case .read, .subscribe: HotPath.stored
+        }
+    }
 
     private static let data = JSON(
         """
@@ -34,10 +48,34 @@ enum HotPath: String, CaseIterable, Sendable {
         }
     }
 
+    /// Runs `body`; for subscribers while an idle one keeps the store listening: logging in on the connection that each run
+    /// would otherwise open for itself costs as much as thousands of events.
+    func prepared<Value: Sendable>(on store: EventStore, _ body: () async throws -> Value) async throws -> Value {
+        guard self == .subscribe else { return try await body() }
+        let idle = store.subscribeToPages(from: .end)
+        let (caughtUp, signal) = AsyncStream<Void>.makeStream()
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                defer { signal.finish() }
+                for try await _ in idle { signal.finish() }
+            }
+            for await _ in caughtUp {}
+            do {
+                let value = try await body()
+                idle.stop()
+                try await group.waitForAll()
+                return value
+            } catch {
+                group.cancelAll()
+                throw error
+            }
+        }
+    }
+
     private func append(_ count: Int, to store: EventStore) async throws {
         let run = UUID.version7().uuidString
-        for call in 0..<HotPath.calls {
-            try await store.append(HotPath.request(of: count / HotPath.calls, "\(run)-\(call)"))
+        for call in 0..<calls {
+            try await store.append(HotPath.request(of: count / calls, "\(run)-\(call)"))
         }
     }
 
@@ -54,11 +92,11 @@ enum HotPath: String, CaseIterable, Sendable {
     }
 
     private func read(_ count: Int, from store: EventStore) async throws {
-        for _ in 0..<HotPath.calls {
-            let limits = PageLimits(events: count / HotPath.calls)
+        for _ in 0..<calls {
+            let limits = PageLimits(events: count / calls)
             let page = try await store.readPage(after: .start, limits: limits)
             let bytes = page.events.reduce(0) { $0 + HotPath.bytes($1) }
-            try HotPath.check(page.events.count == count / HotPath.calls, bytes)
+            try HotPath.check(page.events.count == count / calls, bytes)
         }
     }
 
