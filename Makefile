@@ -6,7 +6,7 @@ ARGS ?=
 TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint format benchmarks
+.PHONY: help setup build demo bench test lint format benchmarks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,10 @@ build: setup ## compile everything
 demo: setup ## run the order system on a PostgreSQL of its own; ARGS=--forever keeps it going
 	@$(SWIFT) build --product millrace
 	@"$$($(SWIFT) build --show-bin-path)/millrace" demo $(ARGS)
+
+bench: setup ## what PostgreSQL does here without Millrace and with it; ARGS="--only append --svg latency.svg"
+	@$(SWIFT) build -c release --product millrace
+	@"$$($(SWIFT) build -c release --show-bin-path)/millrace" bench $(ARGS)
 
 test: setup ## all tests, on a real PostgreSQL that they start themselves
 	$(SWIFT) test --parallel --num-workers $(TEST_WORKERS)

@@ -8,8 +8,10 @@ struct BenchTable {
         "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers", "max_wal_size",
     ]
 
+    private static let durable = ["fsync", "synchronous_commit", "full_page_writes"]
+
     var text: String {
-        var text = head
+        var text = head + terminal.styled(warning, .bold, .yellow)
         for scenario in BenchScenario.allCases {
             let contests = report.contests.filter { $0.scenario == scenario.rawValue }
             if contests.isEmpty { continue }
@@ -32,6 +34,12 @@ struct BenchTable {
             \(report.run.rowInserter)
 
             """
+    }
+
+    /// Figures of commits that can be lost are no figures of a store.
+    private var warning: String {
+        let off = BenchTable.durable.filter { ["off", "local"].contains(report.server.settings[$0]) }
+        return off.isEmpty ? "" : "Nothing here is durable as it should be: \(off.joined(separator: ", ")) is not on.\n"
     }
 
     private func section(_ contest: ContestResult) -> String {

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The report of a bench")
 struct BenchReportTests {
-    private func report() throws -> BenchReport {
+    private func report(settings: [String: String] = ["fsync": "on"]) throws -> BenchReport {
         let latencies = try #require(Latencies(nanoseconds: (1...1000).map { $0 * 1000 }).summary)
         let round = ContestResult.Round(events: 100, seconds: 2, rate: 50, medianMicroseconds: nil)
         func entry(_ name: String, _ kind: Contest.Kind, _ rate: Double, _ ratio: ContestResult.Ratio?)
@@ -24,7 +24,7 @@ struct BenchReportTests {
         return BenchReport(
             form: BenchReport.form,
             millrace: "1.2.3",
-            server: .init(version: "18.6", isOwn: true, settings: ["fsync": "on"]),
+            server: .init(version: "18.6", isOwn: true, settings: settings),
             machine: MachineFacts(
                 system: "Linux 6",
                 architecture: "x86_64",
@@ -79,6 +79,16 @@ struct BenchReportTests {
 
                 """
         )
+    }
+
+    @Test("warns where commits can be lost")
+    func warning() throws {
+        let text = BenchTable(
+            report: try report(settings: ["fsync": "off", "full_page_writes": "on"]),
+            terminal: .output
+        ).text
+        #expect(text.contains("fsync is not on"))
+        #expect(!BenchTable(report: try report(), terminal: .output).text.contains("is not on"))
     }
 
     @Test("as JSON and back")
