@@ -6,10 +6,10 @@ ARGS ?=
 TEST_WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint format
+.PHONY: help setup build demo bench test lint format benchmarks
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## get what this machine lacks: libpq, PostgreSQL 18
 	@scripts/setup
@@ -21,12 +21,21 @@ demo: setup ## run the order system on a PostgreSQL of its own; ARGS=--forever k
 	@$(SWIFT) build --product millrace
 	@"$$($(SWIFT) build --show-bin-path)/millrace" demo $(ARGS)
 
+bench: setup ## what PostgreSQL does here without Millrace and with it; ARGS="--only append --svg latency.svg"
+	@$(SWIFT) build -c release --product millrace
+	@"$$($(SWIFT) build -c release --show-bin-path)/millrace" bench $(ARGS)
+
 test: setup ## all tests, on a real PostgreSQL that they start themselves
 	$(SWIFT) test --parallel --num-workers $(TEST_WORKERS)
 
+benchmarks: setup ## allocations and instructions an event against Benchmarks/thresholds.json; ARGS=--update rewrites it
+	$(SWIFT) build -c release --package-path Benchmarks --scratch-path .build/benchmarks
+	@"$$($(SWIFT) build -c release --package-path Benchmarks --scratch-path .build/benchmarks --show-bin-path)/Benchmarks" \
+		--thresholds Benchmarks/thresholds.json $(ARGS)
+
 lint: ## what CI holds against a change
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
 	@if command -v shellcheck >/dev/null 2>&1; then shellcheck scripts/setup .ci/run; fi
 
 format: ## put the source into its form
-	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources

@@ -68,10 +68,12 @@ let package = Package(
         .executableTarget(
             name: "MillraceCLI",
             dependencies: [
-                "Millrace", "MillraceEmbedded", "MillracePostgres", argumentParser, histogram, logging, unixSignals,
+                "Millrace", "MillraceEmbedded", "MillracePostgres", argumentParser, histogram, logging, subprocess,
+                unixSignals,
             ],
             resources: [
-                .embedInCode("Demo/SQL"), .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"), .embedInCode("Up/SQL"),
+                .embedInCode("Bench/Programs"), .embedInCode("Bench/SQL"), .embedInCode("Demo/SQL"),
+                .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"), .embedInCode("Up/SQL"),
             ],
             swiftSettings: rules
         ),

@@ -16,7 +16,7 @@ struct Millrace: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(name: "RUN", subcommands: [Up.self, Demo.self, Migrate.self]),
             CommandGroup(name: "EVENTS", subcommands: [Publish.self, Import.self, Read.self, Tail.self, Rebuild.self]),
-            CommandGroup(name: "LOOK", subcommands: [Stats.self, Doctor.self]),
+            CommandGroup(name: "LOOK", subcommands: [Stats.self, Doctor.self, Bench.self]),
         ]
     )
 
