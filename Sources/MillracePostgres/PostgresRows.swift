@@ -79,6 +79,10 @@ final class PostgresResult: @unchecked Sendable {
         )
     }
 
+    func byteCount(row: Int, column: Int) -> Int {
+        Int(PQgetlength(pointer, Int32(row), Int32(column)))
+    }
+
     func isNull(row: Int, column: Int) -> Bool {
         PQgetisnull(pointer, Int32(row), Int32(column)) != 0
     }
@@ -164,7 +168,14 @@ public struct PostgresRow: Sendable {
         return result.isNull(row: index, column: column)
     }
 
+    /// How many bytes the value has on the wire; 0 where it is NULL.
+    public func byteCount(at column: Int) -> Int {
+        precondition(column >= 0 && column < result.columnCount, "there is no such column")
+        return result.byteCount(row: index, column: column)
+    }
+
     /// The value's bytes as they came over the wire, valid during `body`; empty where it is NULL.
+    @inlinable
     public func withBytes<R>(at column: Int, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         precondition(column >= 0 && column < result.columnCount, "there is no such column")
         return try withExtendedLifetime(result) {

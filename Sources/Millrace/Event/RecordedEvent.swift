@@ -112,7 +112,7 @@ extension RecordedEvent {
 
     private static func pack(_ row: PostgresRow, _ first: Int, _ ends: inout Ends) -> [UInt8] {
         func count(_ column: Int, dropping header: Int = 0) -> Int {
-            row.withBytes(at: first + column) { max($0.count - header, 0) }
+            max(row.byteCount(at: first + column) - header, 0)
         }
         let type = count(2)
         let aggregateType = type + count(3)
