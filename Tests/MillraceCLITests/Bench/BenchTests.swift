@@ -59,7 +59,7 @@ struct BenchTests {
                 let appended = try #require(entry.figures["events appended"])
                 #expect(appended > 0)
                 #expect(entry.figures["events delivered to all"] == appended * Double(count))
-                #expect(try #require(entry.figures["calls of read_page"]) > 0)
+                #expect(try #require(entry.figures["pages read by all"]) > 0)
             }
         }
     }

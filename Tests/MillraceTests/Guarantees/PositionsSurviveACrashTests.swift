@@ -139,7 +139,7 @@ struct PositionsSurviveACrashTests {
             let looked = try await client.query(
                 """
                 SELECT count(*) FROM pg_stat_activity
-                WHERE application_name = 'crash subscriber' AND query LIKE '%read_page%' AND query_start > $1
+                WHERE application_name = 'crash subscriber' AND query LIKE '%millrace.page_up_to%' AND query_start > $1
                 """,
                 [.timestamptz(now)]
             )

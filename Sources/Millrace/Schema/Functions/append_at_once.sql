@@ -21,6 +21,8 @@ DECLARE
     v_clock     timestamptz := clock_timestamp();
     v_lowest_id uuid := millrace.lowest_uuid(v_clock - interval '1 day');
     v_limit_id  uuid := millrace.lowest_uuid(v_clock + interval '1 day');
+    v_count     int := cardinality(p_requests);
+    v_bytes     bigint;
     v_max_bytes int;
     v_versions  int[];
     v_is_ahead  boolean;
@@ -36,6 +38,7 @@ BEGIN
         INSERT INTO millrace.streams AS s (aggregate_type, aggregate_id, version, first_event_at, last_event_at)
         SELECT g.aggregate_type, g.aggregate_id, cardinality(g.indexes), v_clock, v_clock
         FROM gathered AS g
+        WHERE octet_length(g.aggregate_type) BETWEEN 1 AND 255 AND octet_length(g.aggregate_id) BETWEEN 1 AND 255
         ORDER BY g.aggregate_type COLLATE "C", g.aggregate_id COLLATE "C"
         ON CONFLICT ON CONSTRAINT streams_pkey DO UPDATE
             SET version = s.version + excluded.version,
@@ -43,11 +46,13 @@ BEGIN
                 last_event_at = greatest(s.last_event_at, excluded.last_event_at)
         RETURNING s.aggregate_type, s.aggregate_id, coalesce(old.version, 0) AS base, s.last_event_at > v_clock AS is_ahead
     )
-    SELECT array_agg(a.base + e.ordinal::int ORDER BY e.index), bool_or(a.is_ahead)
+    SELECT array_agg(e.version ORDER BY e.index), bool_or(e.is_ahead)
     INTO v_versions, v_is_ahead
-    FROM advanced AS a
-    JOIN gathered AS g ON g.aggregate_type = a.aggregate_type AND g.aggregate_id = a.aggregate_id
-    CROSS JOIN LATERAL unnest(g.indexes) WITH ORDINALITY AS e (index, ordinal);
+    FROM (
+        SELECT unnest(g.indexes) AS index, a.base + generate_subscripts(g.indexes, 1) AS version, a.is_ahead
+        FROM advanced AS a
+        JOIN gathered AS g ON g.aggregate_type = a.aggregate_type AND g.aggregate_id = a.aggregate_id
+    ) AS e;
 
     -- Another append came first and was waited for, or a clock has stepped back: later than the version before, as far as the
     -- stream's span reaches.
@@ -61,25 +66,26 @@ BEGIN
         RAISE SQLSTATE 'MR000';
     END IF;
 
+    v_bytes := pg_column_size(p_event_data) + coalesce(pg_column_size(p_metadata), 0) + coalesce(pg_column_size(p_payloads), 0);
     SELECT s.max_event_bytes INTO v_max_bytes
     FROM millrace.store AS s
     WHERE s.open_since <= v_clock
-      AND cardinality(p_requests) <= s.max_batch_events
-      AND pg_column_size(p_event_data) + coalesce(pg_column_size(p_metadata), 0) + coalesce(pg_column_size(p_payloads), 0)
-          <= s.max_batch_bytes;
-    IF v_is_ahead AND clock_timestamp() >= date_trunc('month', v_clock, 'UTC') + interval '1 month'
-       OR (cardinality(p_event_types), coalesce(cardinality(p_metadata), cardinality(p_event_types)),
-        coalesce(cardinality(p_event_ids), cardinality(p_event_types)),
-        coalesce(cardinality(p_occurred_at), cardinality(p_event_types)),
-        coalesce(cardinality(p_payloads), cardinality(p_event_types)),
-        coalesce(cardinality(p_content_types), cardinality(p_event_types)))
-       <> (cardinality(p_requests), cardinality(p_requests), cardinality(p_requests), cardinality(p_requests),
-           cardinality(p_requests), cardinality(p_requests))
-       OR v_clock - interval '2 days' < date_trunc('month', v_clock, 'UTC') AND EXISTS (
-           SELECT FROM millrace.events AS e
-           WHERE e.event_id = ANY (p_event_ids)
-             AND e.created_at >= v_clock - interval '2 days' AND e.created_at < date_trunc('month', v_clock, 'UTC')
-       ) THEN
+      AND v_bytes <= s.max_batch_bytes
+      AND v_count <= s.max_batch_events
+      AND (cardinality(p_event_types), cardinality(v_versions), coalesce(cardinality(p_metadata), v_count),
+           coalesce(cardinality(p_event_ids), v_count), coalesce(cardinality(p_occurred_at), v_count),
+           coalesce(cardinality(p_payloads), v_count), coalesce(cardinality(p_content_types), v_count))
+          = (v_count, v_count, v_count, v_count, v_count, v_count, v_count)
+      AND array_position(p_requests, NULL) IS NULL
+      AND '' <> ALL (p_event_types)
+      AND coalesce(v_lowest_id <= ALL (p_event_ids) AND v_limit_id > ALL (p_event_ids), true)
+      AND coalesce('' <> ALL (p_content_types), true)
+      AND NOT (v_is_ahead AND clock_timestamp() >= date_trunc('month', v_clock, 'UTC') + interval '1 month');
+    IF v_max_bytes IS NULL OR v_clock - interval '2 days' < date_trunc('month', v_clock, 'UTC') AND EXISTS (
+        SELECT FROM millrace.events AS e
+        WHERE e.event_id = ANY (p_event_ids)
+          AND e.created_at >= v_clock - interval '2 days' AND e.created_at < date_trunc('month', v_clock, 'UTC')
+    ) THEN
         RAISE SQLSTATE 'MR000';
     END IF;
 
@@ -92,23 +98,20 @@ BEGIN
         SELECT nextval('millrace.events_id_seq'), coalesce(n.event_id, uuidv7()), n.event_type, n.aggregate_type,
                n.aggregate_id, n.version, coalesce(n.event_data, 'null'), n.metadata,
                coalesce(n.occurred_at, n.stored_at, v_clock), coalesce(n.stored_at, v_clock), n.payload, n.content_type
-        FROM unnest(p_requests, p_event_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data,
+        FROM unnest(p_event_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data,
                     p_metadata, p_occurred_at, v_times, p_payloads, p_content_types)
-            AS n (request, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at,
+            AS n (event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at,
                   stored_at, payload, content_type)
-        WHERE n.request IS NOT NULL
-          AND (n.event_id IS NULL
-               OR n.event_id >= v_lowest_id AND n.event_id < v_limit_id AND uuid_extract_version(n.event_id) = 7)
-          AND octet_length(n.event_type) BETWEEN 1 AND 255
-          AND octet_length(n.aggregate_type) BETWEEN 1 AND 255
-          AND octet_length(n.aggregate_id) BETWEEN 1 AND 255
-          AND (n.content_type IS NULL OR octet_length(n.content_type) BETWEEN 1 AND 255)
+        WHERE octet_length(n.event_type) <= 255
+          AND (n.event_id IS NULL OR uuid_extract_version(n.event_id) = 7)
+          AND (n.content_type IS NULL OR octet_length(n.content_type) <= 255)
           AND (n.event_data IS NOT NULL OR n.payload IS NOT NULL)
           AND (n.metadata IS NULL OR jsonb_typeof(n.metadata) = 'object')
           AND (n.occurred_at IS NULL
                OR n.occurred_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00')
-          AND coalesce(pg_column_size(n.event_data), 0) + coalesce(pg_column_size(n.metadata), 0)
-              + coalesce(octet_length(n.payload), 0) <= v_max_bytes
+          AND (v_bytes <= v_max_bytes
+               OR coalesce(pg_column_size(n.event_data), 0) + coalesce(pg_column_size(n.metadata), 0)
+                  + coalesce(octet_length(n.payload), 0) <= v_max_bytes)
         RETURNING id, event_id
     )
     SELECT array_agg(s.id), array_agg(s.event_id) INTO v_positions, v_event_ids FROM stored AS s;

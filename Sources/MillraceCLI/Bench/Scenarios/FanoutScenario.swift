@@ -49,7 +49,7 @@ struct FanoutScenario {
                 }
             }
             if let before, try await sessionsAreGone(asking), let after = try await calls(asking) {
-                turn.figures["calls of read_page"] = Double(after.pages - before.pages)
+                turn.figures["pages read by all"] = Double(after.pages - before.pages)
                 turn.figures["calls of horizon"] = Double(after.horizons - before.horizons)
             }
             return turn
@@ -80,7 +80,7 @@ struct FanoutScenario {
         func count(_ name: String) async throws -> Int64 {
             try await client.query(FanoutScenario.calls, [.text(name)]).first?.decode(Int64.self, at: 0) ?? 0
         }
-        return (try await count("read_page"), try await count("horizon"))
+        return (try await count("begin_page") + count("read_page"), try await count("horizon"))
     }
 
     /// - Returns: false where some of them are there for longer than they may.

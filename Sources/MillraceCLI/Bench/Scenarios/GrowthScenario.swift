@@ -6,6 +6,7 @@ struct GrowthScenario {
     let stage: BenchStage
 
     private static let months = PostgresStatement.embedded(PackageResources.bench_months_sql)
+    private static let reopen = PostgresStatement.embedded(PackageResources.bench_reopen_sql)
     private static let counts = PostgresStatement.embedded(PackageResources.bench_counts_sql)
     private static let fill = PostgresStatement.embedded(PackageResources.bench_fill_sql)
     /// Events that one statement fills in, whole streams of six.
@@ -141,6 +142,8 @@ struct GrowthScenario {
                 ]
             )
         }
+        try await client.query(GrowthScenario.reopen)
+        try await Migrator(client: client).closeMonths()
         stage.display.say("\(label): vacuum")
         try await client.query(PostgresStatement("VACUUM ANALYZE millrace.events, millrace.streams", prepared: false))
     }

@@ -1,12 +1,9 @@
 import Millrace
 import MillracePostgres
 
-/// An import, chunk by chunk as the command sends them, beside a COPY of the same events.
+/// An import beside a COPY of the same events in one transaction.
 struct ImportScenario {
     let stage: BenchStage
-
-    /// Lines that a chunk holds unless the command is told otherwise.
-    private static let chunk = 5_000
 
     func run() async throws -> [ContestResult] {
         var results: [ContestResult] = []
@@ -36,21 +33,32 @@ struct ImportScenario {
     private func imported(_ store: EventStore, _ connections: Int) -> Contest.Contestant {
         Contest.Contestant(name: "Millrace import", kind: .millrace) { [stage] order in
             try await Turn.taken(by: connections, for: order.duration) { task, clock in
-                var events = stage.events(.sixEach, order, writer: task)
-                var done = 0
-                while clock.isRunning {
-                    let chunk = ImportChunk(
-                        name: "bench-\(order.number)-\(task)",
-                        resumesAfter: Int64(done),
-                        through: Int64(done + ImportScenario.chunk),
-                        prefixHash: Array("\(done)".utf8),
-                        lines: (0..<ImportScenario.chunk).map { _ in events.next().line },
-                        isLast: false
-                    )
-                    try await clock.time(events: ImportScenario.chunk) { _ = try await store.importLines(chunk) }
-                    done += ImportScenario.chunk
-                }
+                let events = ImportedEvents(events: stage.events(.sixEach, order, writer: task), clock: clock)
+                let imported = try await store.importEvents(from: events, named: "bench-\(order.number)-\(task)")
+                clock.count(events: Int(imported.stored))
             }.intoLog
+        }
+    }
+}
+
+/// Events for as long as the clock runs.
+private struct ImportedEvents: AsyncSequence {
+    let events: BenchEvents
+    let clock: TurnClock
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(events: events, clock: clock) }
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        var events: BenchEvents
+        let clock: TurnClock
+
+        mutating func next() async -> ImportEvent? {
+            guard clock.isRunning else { return nil }
+            let next = events.next()
+            return ImportEvent(
+                NewEvent(type: next.body.type, data: next.body.data, metadata: next.body.metadata),
+                to: next.stream
+            )
         }
     }
 }
