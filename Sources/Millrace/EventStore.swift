@@ -101,6 +101,11 @@ enum Statements {
         SELECT request, outcome, positions, versions, conflicts
         FROM millrace.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         """
+    /// The same columns for a request of one event.
+    static let appendOne: PostgresStatement = """
+        SELECT 1, outcome, positions, versions, conflicts
+        FROM millrace.append_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        """
     static let readPage: PostgresStatement = """
         SELECT scanned_to, is_last, epoch, horizon, id, event_id, event_type, aggregate_type, aggregate_id, version,
                event_data, metadata, occurred_at, created_at, payload, content_type

@@ -46,7 +46,8 @@ extension EventStore {
         guard let transaction else { return try await appendGrouped(request) }
         let ticket = try AppenderTicket(0, request)
         do {
-            let rows = try await transaction.query(Statements.append, AppendEncoding.parameters(of: [ticket]))
+            let call = AppendEncoding.call(of: [ticket])
+            let rows = try await transaction.query(call.statement, call.parameters)
             return try AppendEncoding.result(of: request, in: rows[0])
         } catch let error as PostgresError {
             throw EventStoreError(error)

@@ -2,14 +2,17 @@ import MillracePostgres
 
 /// How requests travel to `millrace.append_events` and back: parallel arrays, one element an event.
 enum AppendEncoding {
-    /// Requests are numbered from 1, in their order.
-    static func parameters(of tickets: [AppenderTicket]) -> [PostgresValue] {
+    /// Requests are numbered from 1, in their order. A single event does without arrays.
+    static func call(of tickets: [AppenderTicket]) -> PostgresCall {
+        if tickets.count == 1, let parameters = tickets[0].scalars {
+            return PostgresCall(Statements.appendOne, parameters)
+        }
         var arrays = AppendArrays(
             events: tickets.reduce(0) { $0 + $1.request.entries.count },
             expectations: tickets.reduce(0) { $0 + $1.expectations.count }
         )
         for (index, ticket) in tickets.enumerated() { arrays.append(ticket, number: Int32(index + 1)) }
-        return arrays.parameters
+        return PostgresCall(Statements.append, arrays.parameters)
     }
 
     /// The closed set of the function's column `outcome`.
@@ -80,6 +83,22 @@ enum AppendEncoding {
                 actual: actual
             )
         }
+    }
+}
+
+extension AppenderTicket {
+    /// The parameters of `millrace.append_event`; nil where the request is more than one event that may expect something of its
+    /// own stream.
+    fileprivate var scalars: [PostgresValue]? {
+        guard request.entries.count == 1, let entry = request.entries.first,
+            expectations.isEmpty || expectations.count == 1 && expectations[0].stream == entry.stream
+        else { return nil }
+        let event = entry.event
+        return [
+            .text(event.type), .text(entry.stream.aggregateType), .text(entry.stream.aggregateID), .jsonb(event.data.utf8),
+            .jsonb(event.metadata?.utf8), .uuid(event.id), .timestamptz(event.occurredAt), .bytea(event.payload?.bytes),
+            .text(event.payload?.contentType), .int4(expectations.first?.version),
+        ]
     }
 }
 

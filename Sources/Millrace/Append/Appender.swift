@@ -119,7 +119,7 @@ final class Appender: Sendable {
 
     private func send(_ departure: Departure) {
         let batch = departure.batch
-        client.start(PostgresCall(Statements.append, AppendEncoding.parameters(of: batch.tickets))) { [self] outcome in
+        client.start(AppendEncoding.call(of: batch.tickets)) { [self] outcome in
             switch outcome {
             case .success(let rows): succeeded(batch, rows)
             case .failure(let error): failed(batch, error)

@@ -10,7 +10,7 @@ public struct AppenderLimits: Sendable, Hashable {
     public var batchesInFlight: Int = 4
     /// How many events have to wait before another batch joins one that is on its way: fewer are stored sooner and with less
     /// work when they follow it together.
-    public var companionEvents: Int = 500
+    public var companionEvents: Int = 64
     /// How many bytes have to wait, where the events are large.
     public var companionBytes: Int = 1 << 20
     /// After this a batch on its way is overdue, such as one that waits for a stream which somebody's transaction holds: what

@@ -49,11 +49,12 @@ enum BareStatements {
         var watch = clock
         try await connection.copyIn(copy) { writer in
             var bytes = CopyRows()
-            while watch.isRunning {
+            // Once at least: what has no rows has no header either, and is no COPY.
+            repeat {
                 for _ in 0..<copiedAtOnce { bytes.add(rows.next()) }
                 try await writer.write(bytes.take())
                 watch.count(events: copiedAtOnce)
-            }
+            } while watch.isRunning
             try await writer.write(CopyRows.trailer)
         }
         events = rows

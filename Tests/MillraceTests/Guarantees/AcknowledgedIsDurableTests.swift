@@ -107,17 +107,23 @@ struct AcknowledgedIsDurableTests {
             try await eventually("\(appendsBeforeTheCrash) appends are acknowledged", within: answerLimit) {
                 book.all.acknowledged.count >= appendsBeforeTheCrash
             }
+            var killed: Int32 = 0
             switch victim {
             case .server:
                 try await server.kill()
                 try await server.start()
             case .backend:
-                try await store.client.withConnection { try await server.killBackend(of: $0) }
+                killed = try await store.client.withConnection { connection in
+                    try await server.killBackend(of: connection)
+                    return connection.backendProcessID
+                }
             }
+            // As long as the dead one is listed, the others have not been told yet and answer as ever.
+            let isListed: PostgresStatement = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1"
             try await eventually("the server answers again", within: answerLimit) {
                 do {
-                    try await store.client.query("SELECT 1")
-                    return true
+                    return try await store.client.query(isListed, [.int4(killed)]).single().decode(Int64.self, at: 0)
+                        == 0
                 } catch is PostgresError {
                     return false
                 }

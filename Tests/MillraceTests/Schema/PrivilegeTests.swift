@@ -8,6 +8,7 @@ extension SchemaTests {
     struct PrivilegeTests {
         /// Who may call what: everything that is granted, and nothing else.
         static let callable: [String: Set<String>] = [
+            "append_event": ["millrace_publisher", "millrace_importer", "millrace_admin"],
             "append_events": ["millrace_publisher", "millrace_importer", "millrace_admin"],
             "begin_import_chunk": ["millrace_importer"],
             "check_import_lines": ["millrace_importer", "millrace_admin"],

@@ -1,6 +1,6 @@
 -- Appends requests, each all-or-nothing and independent of the others, in their order; one row out per request.
 --
--- First as if nothing could be wrong: append_at_once, or for a call of one event append_single. Nearly always that is all.
+-- First as if nothing could be wrong: append_at_once, or for a call of one event append_event. Nearly always that is all.
 -- Where an expectation fails, an event id is there already, or an argument is not what it should be, what they did is
 -- undone (the subtransaction with its locks, its fence and its rows; only positions are used up), and append_carefully
 -- decides, request by request.
@@ -44,10 +44,9 @@ BEGIN
             p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids, p_expect_versions
         ) THEN
             RETURN QUERY
-            SELECT p_requests[1], 'appended', ARRAY[a.stored_position], ARRAY[a.stored_version], ARRAY[a.stored_event_id],
-                   NULL::jsonb
-            FROM millrace.append_single(
-                p_requests[1], p_event_types[1], p_aggregate_types[1], p_aggregate_ids[1], p_event_data[1], p_metadata[1],
+            SELECT p_requests[1], a.outcome, a.positions, a.versions, a.event_ids, a.conflicts
+            FROM millrace.append_event(
+                p_event_types[1], p_aggregate_types[1], p_aggregate_ids[1], p_event_data[1], p_metadata[1],
                 p_event_ids[1], p_occurred_at[1], p_payloads[1], p_content_types[1], p_expect_versions[1]
             ) AS a;
             RETURN;

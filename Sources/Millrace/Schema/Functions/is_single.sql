@@ -10,6 +10,7 @@ AS $$
             cardinality(p_event_data), coalesce(cardinality(p_metadata), 1), coalesce(cardinality(p_event_ids), 1),
             coalesce(cardinality(p_occurred_at), 1), coalesce(cardinality(p_payloads), 1),
             coalesce(cardinality(p_content_types), 1)) = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+       AND p_requests[1] IS NOT NULL
        AND CASE coalesce(cardinality(p_expect_requests), 0)
            WHEN 0 THEN coalesce(cardinality(p_expect_versions), 0) = 0
                AND coalesce(cardinality(p_expect_aggregate_types), 0) = 0
