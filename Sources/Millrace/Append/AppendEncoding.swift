@@ -87,15 +87,16 @@ enum AppendEncoding {
 }
 
 extension AppenderTicket {
-    /// The parameters of `millrace.append_event`; nil where the request is more than one event that may expect something of its
-    /// own stream.
+    /// The parameters of `millrace.append_event`; nil where the request is more than one event that may expect something of
+    /// its own stream.
     fileprivate var scalars: [PostgresValue]? {
         guard request.entries.count == 1, let entry = request.entries.first,
             expectations.isEmpty || expectations.count == 1 && expectations[0].stream == entry.stream
         else { return nil }
         let event = entry.event
         return [
-            .text(event.type), .text(entry.stream.aggregateType), .text(entry.stream.aggregateID), .jsonb(event.data.utf8),
+            .text(event.type), .text(entry.stream.aggregateType), .text(entry.stream.aggregateID),
+            .jsonb(event.data.utf8),
             .jsonb(event.metadata?.utf8), .uuid(event.id), .timestamptz(event.occurredAt), .bytea(event.payload?.bytes),
             .text(event.payload?.contentType), .int4(expectations.first?.version),
         ]
