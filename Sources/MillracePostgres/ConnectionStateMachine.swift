@@ -93,7 +93,6 @@ struct ConnectionStateMachine {
     /// Nothing queued, nothing in flight.
     var isQuiet: Bool { mode == .pipeline && queue.isEmpty && flights.isEmpty }
     var hasFlights: Bool { !flights.isEmpty }
-    var flightCount: Int { flights.count }
     var exclusiveCall: CallID? {
         if case .exclusive(let id) = mode { id } else { nil }
     }

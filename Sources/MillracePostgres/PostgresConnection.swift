@@ -245,7 +245,6 @@ public actor PostgresConnection: PostgresSession {
         guard ending == nil, let handle else { return }
         ending = error
         let isRunning = machine.hasFlights || machine.exclusiveCall != nil
-        let isPipelined = machine.flightCount > 1
         let lost = PostgresError.connectionLost(reason ?? error.description)
         for (id, sent) in machine.close() {
             requests.removeValue(forKey: id)?.fail(sent ? lost : error, sent: sent)
@@ -257,14 +256,19 @@ public actor PostgresConnection: PostgresSession {
             return finish()
         }
         // Cancelled before it is closed, because a connection pooler forgets with the connection whom to cancel. A server
-        // that has read on in the pipeline by then needs the second one, and fails as it answers to a reset connection.
+        // that has read on in the pipeline by then needs another one, and so does one that had not begun with the statement:
+        // it would run on with its locks. One that has ended meanwhile takes no notice.
         let cancellation = Cancellation(cancel)
         resetOnClose(handle)
         BlockingThreads.cancelling.run { [self] in
             cancellation.send()
             PollLoop.shared.submit {
                 self.assumeIsolated { $0.finish() }
-                if isPipelined { BlockingThreads.cancelling.run { cancellation.send() } }
+                for wait in PostgresConnection.cancelRepeats {
+                    PollLoop.shared.schedule(at: .now + wait) {
+                        BlockingThreads.cancelling.run { cancellation.send() }
+                    }
+                }
             }
         }
         PollLoop.shared.schedule(at: .now + PostgresConnection.cancelTimeout) { [self] in
@@ -286,6 +290,9 @@ public actor PostgresConnection: PostgresSession {
 
     /// How long a connection that is given up waits for its cancellation to be delivered.
     static let cancelTimeout = Duration.seconds(2)
+
+    /// When the server is told again, counted from the first time: it may not have read the statement by then.
+    static let cancelRepeats: [Duration] = [.zero, .milliseconds(100), .seconds(1)]
 
     /// The connection broke; libpq or the server has said why.
     func lose(_ reason: String? = nil) {
