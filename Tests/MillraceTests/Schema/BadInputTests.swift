@@ -126,6 +126,27 @@ extension SchemaTests {
                 more: ", p_event_ids => ARRAY[uuidv7(), uuidv7(), uuidv7()]"
             ),
             .append("expectation arrays", "MR004", "p_expect_", more: ", p_expect_requests => '{1}'"),
+            Case(
+                "append_events: more streams than events, of two",
+                "MR004",
+                "p_aggregate_types has 3 elements",
+                "SELECT millrace.append_events('{1,1}', '{e,e}', ARRAY['', 'q', 'r'], ARRAY['x', 'a', 'b'], '{1,2}')"
+            ),
+            Case(
+                "append_events: fewer data than events, of two",
+                "MR004",
+                "p_event_data has 1 elements",
+                "SELECT millrace.append_events('{1,1}', '{e,e}', '{q,q}', '{a,a}', '{1}', p_payloads => '{a,b}')"
+            ),
+            Case(
+                "append_events: expectations without requests, of two",
+                "MR004",
+                "p_expect_",
+                """
+                SELECT millrace.append_events('{1,2}', '{e,e}', '{q,q}', '{a,b}', '{1,2}', p_expect_aggregate_types => '{q}',
+                                              p_expect_aggregate_ids => '{a}', p_expect_versions => '{7}')
+                """
+            ),
             .append("unknown expectation", "MR011", "expectation", more: expecting("{1}", "-2")),
             .append("expectation of a request without events", "MR011", "expectation", more: expecting("{9}", "0")),
             .append(

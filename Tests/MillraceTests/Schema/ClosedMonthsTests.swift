@@ -138,6 +138,34 @@ extension SchemaTests {
             }
         }
 
+        @Test("a fence that has drawn nothing yet keeps a month open, though the horizon is at the end")
+        func bareFence() async throws {
+            try await withTestDatabase { client in
+                try await client.run("SELECT millrace.publish_event('a', '1', 'o', '{}')")
+                try await client.script(Self.nothingIsClosed)
+                try await client.withTransaction { publisher in
+                    try await publisher.run("SELECT millrace.fence()")
+                    #expect(try await client.text("SELECT millrace.close_months()") == "closing")
+                    #expect(try await client.text("SELECT millrace.close_months()") == "busy")
+                }
+                #expect(try await client.text("SELECT millrace.close_months()") == "closed")
+            }
+        }
+
+        @Test("a page that ends before the last event of a closed month does not say that it is the last")
+        func notTheLast() async throws {
+            try await withTestDatabase { client in
+                try await fill(client)
+                try await Migrator(client: client).closeMonths()
+                try await client.run("SELECT setval('millrace.events_id_seq', 2498)")
+                let said = "SELECT bool_or(is_last)::text FROM millrace.read_page(2490, 3)"
+                #expect(try await client.text(said) == "false")
+                #expect(
+                    try await client.text("SELECT bool_or(is_last)::text FROM millrace.read_page(2490, 50)") == "true"
+                )
+            }
+        }
+
         @Test("the end of the log is found where the open month has no event")
         func endOfTheLog() async throws {
             try await withTestDatabase { client in

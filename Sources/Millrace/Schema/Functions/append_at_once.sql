@@ -19,9 +19,10 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 DECLARE
     v_clock     timestamptz := clock_timestamp();
-    v_lowest_id uuid := millrace.lowest_uuid(v_clock - interval '1 day');
-    v_limit_id  uuid := millrace.lowest_uuid(v_clock + interval '1 day');
+    v_lowest_id uuid := millrace.lowest_uuid(v_clock - interval '24 hours');
+    v_limit_id  uuid := millrace.lowest_uuid(v_clock + interval '24 hours');
     v_count     int := cardinality(p_requests);
+    v_expected  int := coalesce(cardinality(p_expect_requests), 0);
     v_bytes     bigint;
     v_max_bytes int;
     v_versions  int[];
@@ -59,7 +60,7 @@ BEGIN
     IF v_is_ahead THEN
         v_times := millrace.times_within_spans(p_aggregate_types, p_aggregate_ids);
     END IF;
-    IF cardinality(p_expect_requests) > 0 AND millrace.an_expectation_fails(
+    IF v_expected > 0 AND millrace.an_expectation_fails(
         p_requests, p_aggregate_types, p_aggregate_ids, v_versions,
         p_expect_requests, p_expect_aggregate_types, p_expect_aggregate_ids, p_expect_versions
     ) OR NOT millrace.fence() THEN
@@ -72,19 +73,22 @@ BEGIN
     WHERE s.open_since <= v_clock
       AND v_bytes <= s.max_batch_bytes
       AND v_count <= s.max_batch_events
-      AND (cardinality(p_event_types), cardinality(v_versions), coalesce(cardinality(p_metadata), v_count),
+      AND (cardinality(p_event_types), cardinality(p_aggregate_types), cardinality(p_aggregate_ids), cardinality(p_event_data),
+           cardinality(v_versions), coalesce(cardinality(p_metadata), v_count),
            coalesce(cardinality(p_event_ids), v_count), coalesce(cardinality(p_occurred_at), v_count),
            coalesce(cardinality(p_payloads), v_count), coalesce(cardinality(p_content_types), v_count))
-          = (v_count, v_count, v_count, v_count, v_count, v_count, v_count)
+          = (v_count, v_count, v_count, v_count, v_count, v_count, v_count, v_count, v_count, v_count)
+      AND (coalesce(cardinality(p_expect_aggregate_types), 0), coalesce(cardinality(p_expect_aggregate_ids), 0),
+           coalesce(cardinality(p_expect_versions), 0)) = (v_expected, v_expected, v_expected)
       AND array_position(p_requests, NULL) IS NULL
       AND '' <> ALL (p_event_types)
       AND coalesce(v_lowest_id <= ALL (p_event_ids) AND v_limit_id > ALL (p_event_ids), true)
       AND coalesce('' <> ALL (p_content_types), true)
-      AND NOT (v_is_ahead AND clock_timestamp() >= date_trunc('month', v_clock, 'UTC') + interval '1 month');
-    IF v_max_bytes IS NULL OR v_clock - interval '2 days' < date_trunc('month', v_clock, 'UTC') AND EXISTS (
+      AND NOT (v_is_ahead AND date_trunc('month', clock_timestamp(), 'UTC') > v_clock);
+    IF v_max_bytes IS NULL OR v_clock - interval '48 hours' < date_trunc('month', v_clock, 'UTC') AND EXISTS (
         SELECT FROM millrace.events AS e
         WHERE e.event_id = ANY (p_event_ids)
-          AND e.created_at >= v_clock - interval '2 days' AND e.created_at < date_trunc('month', v_clock, 'UTC')
+          AND e.created_at >= v_clock - interval '48 hours' AND e.created_at < date_trunc('month', v_clock, 'UTC')
     ) THEN
         RAISE SQLSTATE 'MR000';
     END IF;

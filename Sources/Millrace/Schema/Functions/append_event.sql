@@ -43,11 +43,11 @@ BEGIN
         RETURNING s.version, s.first_event_at, s.last_event_at INTO v_version, v_first, v_last;
 
         IF v_version IS NULL OR NOT millrace.fence()
-           OR p_event_id IS NOT NULL AND clock_timestamp() - interval '2 days' < date_trunc('month', clock_timestamp(), 'UTC')
+           OR p_event_id IS NOT NULL AND clock_timestamp() - interval '48 hours' < date_trunc('month', clock_timestamp(), 'UTC')
               AND EXISTS (
                   SELECT FROM millrace.events AS e
                   WHERE e.event_id = p_event_id
-                    AND e.created_at >= clock_timestamp() - interval '2 days'
+                    AND e.created_at >= clock_timestamp() - interval '48 hours'
                     AND e.created_at < date_trunc('month', clock_timestamp(), 'UTC')
               ) THEN
             RAISE SQLSTATE 'MR000';

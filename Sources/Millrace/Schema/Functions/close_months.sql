@@ -4,8 +4,9 @@
 -- busy: a transaction that may still store something there is open (see horizon_holders); call again later.
 -- closed: the positions of every month that is over are known.
 --
--- Whoever takes a fence after the first step's commit sees the new bound. Those before have positions no greater than the
--- sequence's last value as read here, in a later transaction, or are still open and hold the horizon below it.
+-- Whoever takes a fence after the first step's commit sees the new bound, unless his snapshot is older; those are waited for. Who
+-- took one before has an F no greater than the sequence's last value as read here, in a later transaction: all those fences have
+-- to be gone. Not the horizon is asked, which may equal that value while such a fence is held.
 CREATE OR REPLACE FUNCTION millrace.close_months() RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, millrace, pg_temp
@@ -36,7 +37,16 @@ BEGIN
 
     v_last := millrace.latest_position();
     FOR v_attempt IN 1 .. c_attempts LOOP
-        EXIT WHEN millrace.horizon() >= v_last;
+        EXIT WHEN NOT EXISTS (
+            SELECT FROM pg_locks AS l
+            WHERE l.locktype = 'advisory' AND l.mode = 'ShareLock' AND l.granted AND l.objsubid = 1
+              AND l.classid::bigint >> 16 = x'4D52'::bigint
+              AND (l.classid::bigint & 65535) << 32 | l.objid::bigint <= v_last
+              AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+        ) AND NOT EXISTS (
+            SELECT FROM pg_stat_activity AS a, millrace.store AS s
+            WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND age(a.backend_xmin) >= age(s.xmin)
+        );
         IF v_attempt = c_attempts THEN
             RETURN 'busy';
         END IF;

@@ -11,6 +11,16 @@ AS $$
             coalesce(cardinality(p_occurred_at), 1), coalesce(cardinality(p_payloads), 1),
             coalesce(cardinality(p_content_types), 1)) = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
        AND p_requests[1] IS NOT NULL
+       -- Only then is the element with the subscript 1 all there is.
+       AND (array_lower(p_requests, 1), array_lower(p_event_types, 1), array_lower(p_aggregate_types, 1),
+            array_lower(p_aggregate_ids, 1), array_lower(p_event_data, 1), coalesce(array_lower(p_metadata, 1), 1),
+            coalesce(array_lower(p_event_ids, 1), 1), coalesce(array_lower(p_occurred_at, 1), 1),
+            coalesce(array_lower(p_payloads, 1), 1), coalesce(array_lower(p_content_types, 1), 1))
+           = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+       AND (array_ndims(p_requests), array_ndims(p_event_types), array_ndims(p_aggregate_types), array_ndims(p_aggregate_ids),
+            array_ndims(p_event_data), coalesce(array_ndims(p_metadata), 1), coalesce(array_ndims(p_event_ids), 1),
+            coalesce(array_ndims(p_occurred_at), 1), coalesce(array_ndims(p_payloads), 1),
+            coalesce(array_ndims(p_content_types), 1)) = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
        AND CASE coalesce(cardinality(p_expect_requests), 0)
            WHEN 0 THEN coalesce(cardinality(p_expect_versions), 0) = 0
                AND coalesce(cardinality(p_expect_aggregate_types), 0) = 0

@@ -14,15 +14,19 @@ BEGIN
     PERFORM millrace.check_isolation();
     horizon := millrace.horizon();
 
-    SELECT m.lower_bound, least(m.last_position, horizon) INTO stored_from, up_to
-    FROM millrace.closed_months AS m
-    WHERE m.last_position > p_after
-    ORDER BY m.upper_bound
-    LIMIT 1;
-    SELECT coalesce(max(m.upper_bound), '-infinity'),
-           max(m.upper_bound) FILTER (WHERE m.first_position <= up_to)
-    INTO open_since, stored_before
-    FROM millrace.closed_months AS m;
+    -- In one statement: a month that is closed between two would be neither here nor there.
+    SELECT n.lower_bound, least(n.last_position, page_bounds.horizon), coalesce(c.upper_bound, '-infinity'), (
+               SELECT max(m.upper_bound) FROM millrace.closed_months AS m
+               WHERE m.first_position <= least(n.last_position, page_bounds.horizon)
+           )
+    INTO stored_from, up_to, open_since, stored_before
+    FROM (SELECT max(m.upper_bound) AS upper_bound FROM millrace.closed_months AS m) AS c
+    LEFT JOIN LATERAL (
+        SELECT m.lower_bound, m.last_position FROM millrace.closed_months AS m
+        WHERE m.last_position > p_after
+        ORDER BY m.upper_bound
+        LIMIT 1
+    ) AS n ON true;
 
     up_to := coalesce(up_to, horizon);
     stored_from := coalesce(stored_from, open_since);

@@ -73,7 +73,8 @@ BEGIN
                ELSE NOT EXISTS (
                    SELECT FROM millrace.events AS e
                    WHERE e.id > coalesce(edge.position, v_after) AND e.id <= v_bounds.up_to
-                     AND e.created_at >= v_bounds.open_since
+                     AND (e.created_at >= v_bounds.open_since
+                          OR e.created_at >= v_bounds.stored_from AND e.created_at < v_bounds.stored_before)
                )
            END,
            (SELECT s.epoch FROM millrace.store AS s),
