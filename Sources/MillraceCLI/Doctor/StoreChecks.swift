@@ -7,6 +7,8 @@ struct StoreChecks {
     /// A slot that nobody reads may keep so much WAL before it is worth a warning.
     static let slotBudget: Int64 = 1 << 30
     static let mostShown = 20
+    /// How many times the patience a snapshot may be old before it is worth a warning: reports take their time.
+    static let snapshotPatience = 6
 
     let client: PostgresClient
     let server: ServerFacts
@@ -32,6 +34,7 @@ struct StoreChecks {
         checks.append(sessions(owner: owner, areSeen: try schema.decode(Bool.self, named: "owner_sees_sessions")))
         checks += try await looked("horizon") { try await horizon() }
         checks += try await looked("prepared transactions") { [try await prepared()] }
+        checks += try await looked("old snapshots") { try await snapshots() }
         checks += try await looked("positions") { [try await sequence()] }
         checks += try await looked("months") { [try await months()] }
         checks += try await looked("default partition") { [try await defaultPartition()] }
@@ -147,6 +150,28 @@ struct StoreChecks {
             "“\(gid)” of \(owner) waits for \(age.brief): it keeps its locks, and the horizon where it published",
             "COMMIT PREPARED \(gid.quotedLiteral); or ROLLBACK PREPARED \(gid.quotedLiteral);"
         )
+    }
+
+    private func snapshots() async throws -> [Check] {
+        let name = "old snapshots"
+        let rows = try await client.query(
+            .embedded(PackageResources.doctor_snapshots_sql),
+            [.float8((patience * StoreChecks.snapshotPatience).seconds), .int8(Int64(StoreChecks.mostShown))]
+        )
+        if rows.isEmpty { return [.ok(name, "none that \(server.role) sees")] }
+        return try rows.map { row in
+            let pid = try row.decode(Int32.self, named: "pid")
+            let owner = try row.decode(String.self, named: "owner")
+            let application = try row.decode(String.self, named: "application")
+            let age = Duration.seconds(try row.decode(Double.self, named: "seconds"))
+            let session = application.isEmpty ? "" : " (\(application))"
+            return .warning(
+                name,
+                "process \(pid) of \(owner)\(session) looks at the database as it was \(age.brief) ago: no older version of a "
+                    + "row can go, and appends to busy streams get slower",
+                "let it finish, or end it: SELECT pg_terminate_backend(\(pid));"
+            )
+        }
     }
 
     private func sequence() async throws -> Check {

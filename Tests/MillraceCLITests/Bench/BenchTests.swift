@@ -145,7 +145,7 @@ struct BenchTests {
         try await Scratch.with { folder in
             let result = try await Running(Command.program, ["bench", "--only", only], nil, folder).result()
             #expect(result.status == ExitStatus.usage.rawValue)
-            #expect(result.error.contains(only.isEmpty ? "at least one" : "horizon, growth"), "\(result.error)")
+            #expect(result.error.contains(only.isEmpty ? "at least one" : "hot, growth"), "\(result.error)")
         }
     }
 }

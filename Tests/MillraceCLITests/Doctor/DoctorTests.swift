@@ -85,6 +85,21 @@ struct DoctorTests {
         }
     }
 
+    @Test("names the session whose old snapshot keeps old rows alive")
+    func oldSnapshot() async throws {
+        try await CommandTest.with(durability: .full) { test in
+            try await test.client.withTransaction(.init(isolation: .repeatableRead, readOnly: true)) { transaction in
+                try await transaction.query("SELECT count(*) FROM millrace.streams")
+                let pid = transaction.connection.backendProcessID
+                let found = try #require(try await checks(test, ["--patience", "0"], status: 0)["old snapshots"])
+                #expect(found["verdict"] == "warning")
+                #expect(found["finding"]?.contains("process \(pid)") == true, "\(found)")
+                #expect(found["remedy"]?.contains("SELECT pg_terminate_backend(\(pid))") == true, "\(found)")
+            }
+            #expect(try await checks(test, ["--patience", "0"], status: 0)["old snapshots"]?["verdict"] == "ok")
+        }
+    }
+
     @Test("finds a month without a partition, and the remedy it gives mends it")
     func missingMonth() async throws {
         try await CommandTest.with(durability: .full) { test in

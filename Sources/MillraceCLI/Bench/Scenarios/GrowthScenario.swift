@@ -28,7 +28,9 @@ struct GrowthScenario {
                     return [
                         try await contest("append, \(GrowthScenario.requestSize) events a request", logs, append),
                         try await contest("read 100 pages from a place in the log", logs, read),
+                        try await contest("the same among the newest \(newest.grouped) events", logs, readNewest),
                         try await contest("read streams of six", logs, measure: .latency, streams),
+                        try await contest("the same among the newest", logs, measure: .latency, newestStreams),
                     ]
                 }
             }
@@ -65,11 +67,27 @@ struct GrowthScenario {
         }.intoLog
     }
 
+    /// So many events are in memory whatever the log holds: what is left is what its size costs, without the disk's part.
+    private var newest: Int { BenchPlan.smallLog }
+
     private func read(_ log: Log, _ order: Contest.TurnOrder) async throws -> Turn {
+        try await read(log, order, from: 0...Int64(log.events / 2))
+    }
+
+    private func readNewest(_ log: Log, _ order: Contest.TurnOrder) async throws -> Turn {
+        let last = Int64(log.events)
+        return try await read(log, order, from: max(0, last - Int64(newest))...max(0, last - Int64(newest) / 2))
+    }
+
+    private func read(
+        _ log: Log,
+        _ order: Contest.TurnOrder,
+        from places: ClosedRange<Int64>
+    ) async throws -> Turn {
         try await Turn.taken(by: 1, for: order.duration) { _, clock in
             var random = SplitMix64(state: UInt64(order.number))
             while clock.isRunning {
-                var position = Position(Int64.random(in: 0...Int64(log.events / 2), using: &random))
+                var position = Position(Int64.random(in: places, using: &random))
                 for _ in 0..<100 where clock.isRunning {
                     let after = position
                     var page: EventPage?
@@ -83,10 +101,18 @@ struct GrowthScenario {
     }
 
     private func streams(_ log: Log, _ order: Contest.TurnOrder) async throws -> Turn {
+        try await streams(log, order, numbers: 0..<log.events / 6)
+    }
+
+    private func newestStreams(_ log: Log, _ order: Contest.TurnOrder) async throws -> Turn {
+        try await streams(log, order, numbers: max(0, (log.events - newest) / 6)..<log.events / 6)
+    }
+
+    private func streams(_ log: Log, _ order: Contest.TurnOrder, numbers: Range<Int>) async throws -> Turn {
         try await Turn.taken(by: 1, for: order.duration) { _, clock in
             var random = SplitMix64(state: UInt64(order.number))
             while clock.isRunning {
-                let stream = StreamID("order", "fill-\(Int.random(in: 0..<log.events / 6, using: &random))")
+                let stream = StreamID("order", "fill-\(Int.random(in: numbers, using: &random))")
                 var read = 0
                 try await clock.time(events: 0) {
                     for try await _ in log.store.readStream(stream) { read += 1 }

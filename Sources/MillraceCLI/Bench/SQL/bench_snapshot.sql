@@ -1,0 +1,2 @@
+-- Takes a snapshot, which lives as long as its transaction.
+SELECT count(*) FROM millrace.store
