@@ -13,6 +13,7 @@ extension Migrator {
         SchemaScript("v0007_closed_months", PackageResources.v0007_closed_months_sql),
         SchemaScript("v0008_advancing_streams", PackageResources.v0008_advancing_streams_sql),
         SchemaScript("v0009_import", PackageResources.v0009_import_sql),
+        SchemaScript("v0010_handlers", PackageResources.v0010_handlers_sql),
     ]
 
     /// Re-created together whenever one of them differs.
@@ -69,6 +70,26 @@ extension Migrator {
         SchemaScript("import_line_problem", PackageResources.import_line_problem_sql),
         SchemaScript("import_lines", PackageResources.import_lines_sql),
         SchemaScript("check_import_lines", PackageResources.check_import_lines_sql),
+        SchemaScript("lane_of", PackageResources.lane_of_sql),
+        SchemaScript("ring_handlers", PackageResources.ring_handlers_sql),
+        SchemaScript("find_handler", PackageResources.find_handler_sql),
+        SchemaScript("stored_from", PackageResources.stored_from_sql),
+        SchemaScript("events_by_type", PackageResources.events_by_type_sql),
+        SchemaScript("count_events", PackageResources.count_events_sql),
+        SchemaScript("add_counts", PackageResources.add_counts_sql),
+        SchemaScript("skip_to", PackageResources.skip_to_sql),
+        SchemaScript("register_handler", PackageResources.register_handler_sql),
+        SchemaScript("lease_lanes", PackageResources.lease_lanes_sql),
+        SchemaScript("release_lanes", PackageResources.release_lanes_sql),
+        SchemaScript("set_aside", PackageResources.set_aside_sql),
+        SchemaScript("settle_lane", PackageResources.settle_lane_sql),
+        SchemaScript("stop_handler", PackageResources.stop_handler_sql),
+        SchemaScript("resume_handler", PackageResources.resume_handler_sql),
+        SchemaScript("reset_handler", PackageResources.reset_handler_sql),
+        SchemaScript("due_events", PackageResources.due_events_sql),
+        SchemaScript("list_processing_stats", PackageResources.list_processing_stats_sql),
+        SchemaScript("event_processing_stats", PackageResources.event_processing_stats_sql),
+        SchemaScript("receive_once", PackageResources.receive_once_sql),
     ]
 
     /// What the migrations are recorded in.

@@ -1,0 +1,51 @@
+-- Sends a handler to a position: what lies behind it is handled again, or for the first time; what lies before is not, whatever was done of
+-- it. Streams that are set aside stay so where their head lies before it. Answers how many events of the handler's types lie between, by
+-- type, with a minus where they are left out; with p_dry_run nothing else happens.
+--
+-- Every lane gets a new token, so whatever its workers have under way is not committed any more; they lease the lanes anew.
+CREATE OR REPLACE FUNCTION millrace.reset_handler(p_handler_id text, p_position bigint, p_dry_run boolean DEFAULT false)
+RETURNS TABLE (lanes_moved int, checkpoint_from bigint, checkpoint_to bigint, parked_dropped bigint)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
+AS $$
+DECLARE
+    v_handler millrace.event_handlers := millrace.find_handler(p_handler_id, true);
+    -- Of an event, because the position of one that is yet to come would be skipped.
+    v_position bigint := least(p_position, millrace.last_committed_position());
+BEGIN
+    IF (v_position >= 0) IS NOT TRUE THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'MR011',
+            MESSAGE = format('p_position is %s', coalesce(p_position::text, 'missing')),
+            HINT = 'Give the position after which it is to go on, 0 for the whole log.';
+    END IF;
+
+    PERFORM FROM millrace.handler_lanes AS l WHERE l.handler_id = p_handler_id ORDER BY l.lane FOR UPDATE;
+    RETURN QUERY
+    SELECT (count(*) FILTER (WHERE l.checkpoint <> v_position))::int, min(l.checkpoint), v_position,
+           (SELECT count(*) FROM millrace.parked_events AS p WHERE p.handler_id = p_handler_id AND p.position > v_position)
+    FROM millrace.handler_lanes AS l
+    WHERE l.handler_id = p_handler_id;
+    IF p_dry_run THEN
+        RETURN;
+    END IF;
+
+    UPDATE millrace.handler_lanes AS l
+    SET checkpoint = v_position, token = l.token + 1, worker_id = NULL, leased_until = NULL, moved_at = clock_timestamp(), stored_at = NULL
+    WHERE l.handler_id = p_handler_id;
+    DELETE FROM millrace.parked_events AS p WHERE p.handler_id = p_handler_id AND p.position > v_position;
+    UPDATE millrace.parked_events AS p
+    SET waiting = (
+        SELECT count(*) FROM millrace.events AS e
+        WHERE e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id
+          AND e.version > p.version AND e.id <= v_position
+          AND (v_handler.event_types IS NULL OR e.event_type = ANY (v_handler.event_types))
+    )
+    WHERE p.handler_id = p_handler_id;
+    DELETE FROM millrace.handled_ahead AS a WHERE a.handler_id = p_handler_id;
+    PERFORM millrace.skip_to(p_handler_id, v_position);
+    PERFORM millrace.ring_handlers(p_handler_id);
+END
+$$;
+
+REVOKE ALL ON FUNCTION millrace.reset_handler(text, bigint, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.reset_handler(text, bigint, boolean) TO millrace_admin;

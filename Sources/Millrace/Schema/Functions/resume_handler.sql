@@ -1,0 +1,17 @@
+-- Lets a paused or stopped handler go on where it was. Answers the state it was in.
+CREATE OR REPLACE FUNCTION millrace.resume_handler(p_handler_id text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
+AS $$
+DECLARE
+    v_handler millrace.event_handlers := millrace.find_handler(p_handler_id, true);
+BEGIN
+    UPDATE millrace.event_handlers AS h
+    SET state = 'active', state_reason = NULL, state_since = clock_timestamp()
+    WHERE h.handler_id = p_handler_id AND h.state <> 'active';
+    PERFORM millrace.ring_handlers(p_handler_id);
+    RETURN v_handler.state;
+END
+$$;
+
+REVOKE ALL ON FUNCTION millrace.resume_handler(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.resume_handler(text) TO millrace_admin;
