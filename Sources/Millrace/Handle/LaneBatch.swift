@@ -41,9 +41,9 @@ struct LaneBatch: Sendable {
     enum Care: Int, Sendable, Comparable {
         /// Whatever fails, all is undone.
         case none
-        /// A savepoint for each event, sent along with its statements.
+        /// A savepoint for a few events, sent along with their statements.
         case savepoints
-        /// And its release is waited for, because a handler has swallowed the failure of a statement.
+        /// One for each, whose release is waited for, because a handler has swallowed the failure of a statement.
         case awaitedSavepoints
 
         static func < (left: Care, right: Care) -> Bool { left.rawValue < right.rawValue }
@@ -53,6 +53,9 @@ struct LaneBatch: Sendable {
     struct Result: Sendable {
         var waiting: WaitingStreams
         var processed = 0
+        var hasFailures = false
+        /// The shortest wait of what failed and is tried again.
+        var wait: Duration?
         /// The handler said stop, before this event.
         var stop: (reason: String, before: RecordedEvent)?
     }
@@ -67,9 +70,11 @@ struct LaneBatch: Sendable {
     /// Events that are known to fail, by their positions: they did not return.
     var condemned: [Position: HandlerFailure] = [:]
 
-    private static let savepoint = PostgresCall(PostgresStatement("SAVEPOINT millrace_event", prepared: false))
-    private static let release = PostgresCall(PostgresStatement("RELEASE SAVEPOINT millrace_event", prepared: false))
-    private static let undo = PostgresCall(PostgresStatement("ROLLBACK TO SAVEPOINT millrace_event", prepared: false))
+    private static let savepoint = PostgresCall("SAVEPOINT millrace_event")
+    private static let release = PostgresCall("RELEASE SAVEPOINT millrace_event")
+    private static let undo = PostgresCall("ROLLBACK TO SAVEPOINT millrace_event")
+    /// Events that share a savepoint.
+    private static let groupSize = 10
     private static let stopHandler: PostgresStatement = "SELECT millrace.stop_handler($1, 'stopped', $2)"
 
     /// A transaction that is open.
@@ -79,6 +84,7 @@ struct LaneBatch: Sendable {
         var tally: LaneTally
         var waiting: WaitingStreams
         var hasSavepoint = false
+        var wait: Duration?
         var stop: (reason: String, before: RecordedEvent)?
     }
 
@@ -93,10 +99,12 @@ struct LaneBatch: Sendable {
             case .batch(let body) where care == .none && condemned.isEmpty:
                 try await handleTogether(events, body, &open)
             case .each, .batch:
-                for event in events {
-                    if passedBy(event, &open) { continue }
-                    try await handleAlone(event, attempt: 1, waiting: 0, &open)
-                    if open.stop != nil { break }
+                if care == .awaitedSavepoints {
+                    for event in events where open.stop == nil && !passedBy(event, &open) {
+                        try await handleAlone(event, attempt: 1, waiting: 0, &open)
+                    }
+                } else {
+                    try await handleInGroups(events, &open)
                 }
             case .function: preconditionFailure("a function handles its events in the database")
             }
@@ -105,6 +113,51 @@ struct LaneBatch: Sendable {
             let position = open.stop == nil ? end.scannedTo : stopped?.position ?? start
             let last = open.stop == nil ? events.last : stopped
             try await settle(&open, to: position, storedAt: last?.createdAt)
+        }
+    }
+
+    /// What was known when a savepoint was set.
+    private struct Mark {
+        let index: Int
+        let tally: LaneTally
+        let waiting: WaitingStreams
+        let wait: Duration?
+    }
+
+    /// One savepoint serves several events. Where one of them fails, those before it in its group are handled again, and it is known then
+    /// to fail: with one failure in a hundred that costs less than a savepoint for each.
+    private func handleInGroups(_ events: [RecordedEvent], _ open: inout Open) async throws {
+        var failures: [Int: (failure: HandlerFailure, time: Duration)] = [:]
+        var mark: Mark?
+        var index = 0
+        while index < events.count, open.stop == nil {
+            if care > .none, mark.map({ index - $0.index >= LaneBatch.groupSize }) ?? true {
+                setSavepoint(&open)
+                mark = Mark(index: index, tally: open.tally, waiting: open.waiting, wait: open.wait)
+            }
+            let event = events[index]
+            if passedBy(event, &open) {
+                index += 1
+                continue
+            }
+            if let known = failures[index] {
+                setAside(event, attempt: 1, known.failure, waiting: 0, in: known.time, &open)
+                index += 1
+                continue
+            }
+            let begin = ContinuousClock.now
+            guard let failure = try await failure(of: event, attempt: 1, open) else {
+                open.tally.processed(event, attempt: 1, in: .now - begin)
+                index += 1
+                continue
+            }
+            failures[index] = (failure, .now - begin)
+            try await undo(failure, open)
+            guard let mark else { throw Interruption.needsCare }
+            open.tally = mark.tally
+            open.waiting = mark.waiting
+            open.wait = mark.wait
+            index = mark.index
         }
     }
 
@@ -133,17 +186,18 @@ struct LaneBatch: Sendable {
 
     // MARK: Events whose time has come again
 
-    /// Handles the head of a stream that waits, and what waits behind it, in order, as far as one transaction goes.
-    func handle(_ due: DueEvent, upTo checkpoint: Position, _ waiting: WaitingStreams) async throws -> Result {
+    /// Handles the heads of streams that wait, and what waits behind each, in order, as far as one transaction goes.
+    func handle(_ due: [DueEvent], upTo checkpoint: Position, _ waiting: WaitingStreams) async throws -> Result {
         try await inTransaction(waiting) { open in
-            let stream = due.event.stream
-            if due.isDiscarded {
-                open.tally.discarded(due.event, attempts: due.attempts, because: due.reason)
-            } else {
-                try await handleAlone(due.event, attempt: due.attempts + 1, waiting: due.waiting, &open)
-            }
-            if open.stop == nil, open.tally.wasSettled(due.event) {
-                try await handleFollowers(of: due.event, stream, upTo: checkpoint, &open)
+            var left = handler.options.batchSize
+            for due in due where open.stop == nil {
+                if due.isDiscarded {
+                    open.tally.discarded(due.event, attempts: due.attempts, because: due.reason)
+                } else {
+                    try await handleAlone(due.event, attempt: due.attempts + 1, waiting: due.waiting, &open)
+                }
+                guard open.stop == nil, open.tally.wasSettled(due.event) else { continue }
+                try await handleFollowers(of: due.event, upTo: checkpoint, &left, &open)
             }
             try await settle(&open, to: checkpoint, storedAt: nil)
         }
@@ -151,12 +205,12 @@ struct LaneBatch: Sendable {
 
     private func handleFollowers(
         of head: RecordedEvent,
-        _ stream: StreamID,
         upTo checkpoint: Position,
+        _ left: inout Int,
         _ open: inout Open
     ) async throws {
+        let stream = head.stream
         var version = head.version
-        var left = handler.options.batchSize
         while true {
             let page = try await store.readStreamPage(
                 stream,
@@ -173,7 +227,10 @@ struct LaneBatch: Sendable {
                 guard handler.filter.wants(event) else { continue }
                 let behind = max(0, (open.waiting[stream] ?? 1) - 1)
                 open.waiting[stream] = behind
-                if left == 0 { return open.tally.isNext(event, waiting: behind) }
+                guard left > 0 else {
+                    open.wait = .zero
+                    return open.tally.isNext(event, waiting: behind)
+                }
                 left -= 1
                 try await handleAlone(event, attempt: 1, waiting: behind, &open)
                 if open.stop != nil { return open.tally.isNext(event, waiting: behind) }
@@ -192,59 +249,67 @@ struct LaneBatch: Sendable {
 
     private func handleAlone(_ event: RecordedEvent, attempt: Int, waiting: Int, _ open: inout Open) async throws {
         let begin = ContinuousClock.now
-        let failure: HandlerFailure?
-        if let condemned = condemned[event.position] {
-            failure = condemned
-        } else {
-            if care > .none { mark(&open) }
-            let context = context(event, attempt, open)
-            var found = await watch.over(event, on: open.transaction.connection) {
-                await invoke {
-                    switch handler.work {
-                    case .each(let body): try await body(event, context)
-                    case .batch(let body): try await body([event], context)
-                    case .function: .done
-                    }
+        if care > .none { setSavepoint(&open) }
+        var found = try await failure(of: event, attempt: attempt, open)
+        if found == nil { found = try await unseenFailure(&open) }
+        let time = ContinuousClock.now - begin
+        guard let found else { return open.tally.processed(event, attempt: attempt, in: time) }
+        try await undo(found, open)
+        setAside(event, attempt: attempt, found, waiting: waiting, in: time, &open)
+    }
+
+    /// Handles an event, and says how it failed.
+    private func failure(of event: RecordedEvent, attempt: Int, _ open: Open) async throws -> HandlerFailure? {
+        if let condemned = condemned[event.position] { return condemned }
+        let context = context(event, attempt, open)
+        let failure = await watch.over(event, on: open.transaction.connection) {
+            await invoke {
+                switch handler.work {
+                case .each(let body): try await body(event, context)
+                case .batch(let body): try await body([event], context)
+                case .function: .done
                 }
             }
-            try await check(found)
-            if found == nil { found = try await unseenFailure(&open) }
-            guard let found else {
-                return open.tally.processed(event, attempt: attempt, in: ContinuousClock.now - begin)
-            }
-            try await undo(found, &open)
-            failure = found
         }
-        guard let failure else { return }
+        try await check(failure)
+        return failure
+    }
+
+    /// What becomes of an event that failed and was undone.
+    private func setAside(
+        _ event: RecordedEvent,
+        attempt: Int,
+        _ failure: HandlerFailure,
+        waiting: Int,
+        in time: Duration,
+        _ open: inout Open
+    ) {
         if case .stop = failure.consequence {
             open.stop = (failure.message, event)
             return
         }
         let wait = handler.options.retry.wait(afterAttempt: attempt, failure)
+        if let wait { open.wait = min(open.wait ?? wait, wait) }
         open.waiting[event.stream] = waiting
-        open.tally.failed(
-            event,
-            attempt: attempt,
-            failure,
-            wait: wait,
-            waiting: waiting,
-            in: ContinuousClock.now - begin
-        )
+        open.tally.failed(event, attempt: attempt, failure, wait: wait, waiting: waiting, in: time)
         log(event, attempt, failure, wait)
     }
 
     private func log(_ event: RecordedEvent, _ attempt: Int, _ failure: HandlerFailure, _ wait: Duration?) {
-        var details = HandlerContext.details(event, handler.name, lease.lane, attempt)
-        details["error"] = "\(failure.message)"
-        details["error_kind"] = "\(failure.kind)"
-        if let wait {
-            details["retry_in"] = "\(wait)"
-            logger.warning("an event could not be handled; it is tried again", metadata: details)
-        } else {
+        func details() -> Logger.Metadata {
+            var details = HandlerContext.details(event, handler.name, lease.lane, attempt)
+            details["error"] = "\(failure.message)"
+            details["error_kind"] = "\(failure.kind)"
+            details["retry_in"] = wait.map { "\($0)" }
+            return details
+        }
+        if wait == nil {
             logger.error(
                 "an event could not be handled; it is parked, with what follows in its stream",
-                metadata: details
+                metadata: details()
             )
+        } else {
+            logger.warning("an event could not be handled; it is tried again", metadata: details())
         }
     }
 
@@ -269,7 +334,7 @@ struct LaneBatch: Sendable {
     }
 
     /// Sent, not awaited: the event's own statements follow it on the connection.
-    private func mark(_ open: inout Open) {
+    private func setSavepoint(_ open: inout Open) {
         let calls = open.hasSavepoint ? [LaneBatch.release, LaneBatch.savepoint] : [LaneBatch.savepoint]
         open.hasSavepoint = true
         open.transaction.connection.post(calls)
@@ -292,7 +357,7 @@ struct LaneBatch: Sendable {
     }
 
     /// Where the connection does not even do this, the failure was its own and not the event's.
-    private func undo(_ failure: HandlerFailure, _ open: inout Open) async throws {
+    private func undo(_ failure: HandlerFailure, _ open: Open) async throws {
         guard care > .none else { throw Interruption.needsCare }
         // In a transaction that had failed before the event began, the failure is another's.
         if care < .awaitedSavepoints, failure.kind == "SQLSTATE \(PostgresSQLState.inFailedTransaction)" {
@@ -329,7 +394,13 @@ struct LaneBatch: Sendable {
                 throw interruption(error) ?? error
             }
             return (
-                Result(waiting: open.waiting, processed: open.tally.processed, stop: open.stop),
+                Result(
+                    waiting: open.waiting,
+                    processed: open.tally.processed,
+                    hasFailures: open.tally.hasFailures,
+                    wait: open.wait,
+                    stop: open.stop
+                ),
                 open.publishing.hasAppended.load(ordering: .relaxed)
             )
         }

@@ -35,6 +35,8 @@ final class LaneRun: Sendable {
     private static let careAfterFailure = 32
     /// How often in a row PostgreSQL may end a conflict before it counts as a failure of the lane's work.
     private static let conflictLimit = 20
+    /// Retries come together: not more often than this while there are some.
+    private static let dueBeat = Duration.milliseconds(500)
     /// Retries that are handled before new events come again.
     private static let dueAtOnce: Int32 = 100
     private static let backoff = PostgresBackoff(initial: .milliseconds(50), maximum: .seconds(2))
@@ -113,8 +115,10 @@ final class LaneRun: Sendable {
         SELECT l.checkpoint FROM millrace.handler_lanes AS l WHERE l.handler_id = $1 AND l.lane = $2 AND l.token = $3
         """
     private static let loadWaiting: PostgresStatement = """
-        SELECT p.aggregate_type, p.aggregate_id, p.waiting,
-               extract(epoch FROM p.next_attempt_at - clock_timestamp())::float8 AS seconds
+        SELECT p.aggregate_type, p.aggregate_id, p.waiting FROM millrace.parked_events AS p WHERE p.handler_id = $1 AND p.lane = $2
+        """
+    private static let loadNextDue: PostgresStatement = """
+        SELECT extract(epoch FROM min(p.next_attempt_at) - clock_timestamp())::float8
         FROM millrace.parked_events AS p
         WHERE p.handler_id = $1 AND p.lane = $2
         """
@@ -139,21 +143,27 @@ final class LaneRun: Sendable {
         return state
     }
 
-    /// One round trip.
     private func loadWaiting(_ state: inout State) async throws {
         let rows = try await store.client.query(
             LaneRun.loadWaiting,
             [.text(handler.name), .int4(Int32(lease.lane))]
         )
-        state.waiting = [:]
-        state.due = nil
         for row in rows {
             let stream = StreamID(try row.decode(String.self, at: 0), try row.decode(String.self, at: 1))
             state.waiting[stream] = Int(try row.decode(Int64.self, at: 2))
-            guard let seconds = try row.decode(Double?.self, at: 3) else { continue }
-            let due = ContinuousClock.now + .seconds(max(0, seconds))
-            state.due = min(state.due ?? due, due)
         }
+        try await loadNextDue(&state)
+    }
+
+    /// Which streams wait only this lane changes; when they are due an operator does too. One round trip, none where nothing waits.
+    private func loadNextDue(_ state: inout State) async throws {
+        state.due = nil
+        guard !state.waiting.isEmpty else { return }
+        let seconds = try await store.client.query(
+            LaneRun.loadNextDue,
+            [.text(handler.name), .int4(Int32(lease.lane))]
+        ).single().decode(Double?.self, at: 0)
+        state.due = seconds.map { .now + .seconds(max(0, $0)) }
     }
 
     // MARK: Following the log
@@ -188,16 +198,18 @@ final class LaneRun: Sendable {
 
     private func work(_ state: inout State) async throws {
         inbox.setIdle(at: state.position)
+        var rested = ContinuousClock.now
         while true {
-            if let due = state.due, due <= .now {
+            if let due = state.due, max(due, rested) <= .now {
                 inbox.setIdle(at: nil)
-                try await handleDue(&state)
+                let wasAll = try await handleDue(&state)
                 inbox.setIdle(at: state.position)
                 if inbox.isStopping { return }
+                if wasAll { rested = .now + LaneRun.dueBeat }
             }
-            switch await inbox.next(within: state.due.map { max(.zero, $0 - .now) }) {
+            switch await inbox.next(within: state.due.map { max(.zero, max($0, rested) - .now) }) {
             case .stop: return
-            case .look: if !state.waiting.isEmpty { try await loadWaiting(&state) }
+            case .look: try await loadNextDue(&state)
             case .failed(let error): throw error
             case .page(let first):
                 inbox.setIdle(at: nil)
@@ -244,19 +256,27 @@ final class LaneRun: Sendable {
         if done.stop == nil { state.position = end }
     }
 
-    private func handleDue(_ state: inout State) async throws {
+    /// - Returns: whether that was all that is due.
+    private func handleDue(_ state: inout State) async throws -> Bool {
         let rows = try await store.client.query(
             LaneRun.loadDue,
             [.text(handler.name), .int4(Int32(lease.lane)), .int4(LaneRun.dueAtOnce)]
         )
-        let checkpoint = state.position
-        for row in rows where !inbox.isStopping {
-            let due = try LaneRun.due(row)
-            _ = try await transact([due.event], &state) { batch, waiting in
-                try await batch.handle(due, upTo: checkpoint, waiting)
-            }
+        let due = try rows.map { try LaneRun.due($0) }
+        let done = due.isEmpty ? nil : try await transactDue(due, &state)
+        if done == nil {
+            for one in due where !inbox.isStopping { _ = try await transactDue([one], &state) }
         }
-        try await loadWaiting(&state)
+        try await loadNextDue(&state)
+        return due.count < Int(LaneRun.dueAtOnce)
+    }
+
+    /// They have failed before, so that care is taken from the beginning.
+    private func transactDue(_ due: [DueEvent], _ state: inout State) async throws -> LaneBatch.Result? {
+        let checkpoint = state.position
+        return try await transact(due.map(\.event), atLeast: .savepoints, &state) { batch, waiting in
+            try await batch.handle(due, upTo: checkpoint, waiting)
+        }
     }
 
     private static func due(_ row: PostgresRow) throws -> DueEvent {
@@ -279,10 +299,11 @@ final class LaneRun: Sendable {
     /// - Returns: nil where several events cannot be committed together.
     private func transact(
         _ events: [RecordedEvent],
+        atLeast least: LaneBatch.Care = .none,
         _ state: inout State,
         _ attempt: @escaping Attempt
     ) async throws -> LaneBatch.Result? {
-        var care = state.careLeft > 0 ? state.care : .none
+        var care = max(least, state.careLeft > 0 ? state.care : .none)
         var condemned: [Position: HandlerFailure] = [:]
         while true {
             let watch = LaneWatch()
@@ -306,11 +327,9 @@ final class LaneRun: Sendable {
                     in: .now - begin
                 )
                 state.conflicts = 0
-                state.careLeft = max(0, state.careLeft - 1)
-                if result.waiting != waiting {
-                    state.waiting = result.waiting
-                    try await loadWaiting(&state)
-                }
+                state.careLeft = result.hasFailures ? LaneRun.careAfterFailure : max(0, state.careLeft - 1)
+                state.waiting = result.waiting
+                if let wait = result.wait { state.due = min(state.due ?? .now + wait, .now + wait) }
                 if let stop = result.stop { await stopped(stop.reason) }
                 return result
             case .overdue(let event): condemn(event, &condemned, &care)

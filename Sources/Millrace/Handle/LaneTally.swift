@@ -77,6 +77,7 @@ struct LaneTally: Sendable {
     /// Whether it is dealt with: handled or discarded, and not set aside again.
     func wasSettled(_ event: RecordedEvent) -> Bool { !changes.contains { $0.position == event.position.rawValue } }
 
+    var hasFailures: Bool { changes.contains { $0.error != nil } }
     var processed: Int { Int(counts.reduce(0) { $0 + $1.processed }) }
 
     // MARK: Gathering
