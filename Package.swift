@@ -76,7 +76,7 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Bench/Programs"), .embedInCode("Bench/SQL"), .embedInCode("Demo/SQL"),
-                .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"), .embedInCode("Up/SQL"),
+                .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"),
             ],
             swiftSettings: rules
         ),

@@ -202,14 +202,17 @@ final class LaneRun: Sendable {
         while true {
             if let due = state.due, max(due, rested) <= .now {
                 inbox.setIdle(at: nil)
-                let wasAll = try await handleDue(&state)
+                let wasAll =
+                    if case .function = handler.work { try await runFunction(&state) } else {
+                        try await handleDue(&state)
+                    }
                 inbox.setIdle(at: state.position)
                 if inbox.isStopping { return }
                 if wasAll { rested = .now + LaneRun.dueBeat }
             }
             switch await inbox.next(within: state.due.map { max(.zero, max($0, rested) - .now) }) {
             case .stop: return
-            case .look: try await loadNextDue(&state)
+            case .look: try await look(&state)
             case .failed(let error): throw error
             case .page(let first):
                 inbox.setIdle(at: nil)
@@ -217,6 +220,47 @@ final class LaneRun: Sendable {
                 if inbox.isStopping { return }
                 inbox.setIdle(at: state.position)
             }
+        }
+    }
+
+    /// An operator may have changed when something is due, or where a function in the database stands.
+    private func look(_ state: inout State) async throws {
+        if case .function = handler.work { try await loadWaiting(&state) } else { try await loadNextDue(&state) }
+    }
+
+    private static let runStatement: PostgresStatement = """
+        SELECT handled, failed, checkpoint, is_last, extract(epoch FROM next_due - clock_timestamp())::float8
+        FROM millrace.run_sql_handler($1, $2, $3, $4, $5)
+        """
+
+    /// Lets a function in the database handle what there is, a transaction at a time.
+    /// - Returns: whether that was all.
+    private func runFunction(_ state: inout State) async throws -> Bool {
+        while true {
+            await gate.enter()
+            defer { gate.leave() }
+            let begin = ContinuousClock.now
+            let row: PostgresRow
+            do {
+                row = try await store.client.query(
+                    LaneRun.runStatement,
+                    [
+                        .text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token), .text(worker),
+                        .int4(Int32(clamping: handler.options.batchSize)),
+                    ]
+                ).single()
+            } catch let error as PostgresError where error.sqlState == .millraceLeaseLost {
+                throw LaneBatch.Interruption.leaseLost
+            }
+            meter.settled(
+                events: Int(try row.decode(Int32.self, at: 0)),
+                failed: Int(try row.decode(Int32.self, at: 1)),
+                in: .now - begin
+            )
+            state.position = max(state.position, Position(try row.decode(Int64.self, at: 2)))
+            state.due = try row.decode(Double?.self, at: 4).map { .now + .seconds(max(0, $0)) }
+            if try row.decode(Bool.self, at: 3) { return true }
+            if inbox.isStopping { return false }
         }
     }
 
@@ -231,6 +275,11 @@ final class LaneRun: Sendable {
     }
 
     private func handle(_ page: LanePage, _ state: inout State) async throws {
+        if case .function = handler.work {
+            if !page.events.isEmpty, page.scannedTo > state.position { _ = try await runFunction(&state) }
+            state.position = max(state.position, page.scannedTo)
+            return
+        }
         var rest = page.events[...]
         while !rest.isEmpty {
             let events = Array(rest.prefix(handler.options.batchSize))
