@@ -32,17 +32,6 @@ public struct HandlerReport: Sendable {
     public let parked: [Parked]
 }
 
-/// A handler had not come to the end of the log in time.
-public struct HandlerIsBehind: Error, CustomStringConvertible {
-    public let handler: String
-    public let limit: Duration
-    public let checkpoint: Position
-
-    public var description: String {
-        "“\(handler)” had not handled everything within \(limit): its slowest lane is at position \(checkpoint)"
-    }
-}
-
 extension EventStore {
     /// Runs a handler as a worker does, until it has handled, or parked, everything that is in the log now, and what that led to.
     ///
@@ -76,29 +65,6 @@ extension EventStore {
             // Why it did not work is more than what did not come of it.
             try await task.value
             throw error
-        }
-    }
-
-    /// Returns when a handler that some process runs has handled, or parked, everything up to a position.
-    /// - Parameter position: nil: all that is in the log when this is called.
-    /// - Throws: ``HandlerIsBehind``.
-    public func waitUntilHandled(
-        by handler: String,
-        upTo position: Position? = nil,
-        within limit: Duration = .seconds(60)
-    ) async throws {
-        let target = if let position { position } else { try await lastPosition() }
-        let deadline = ContinuousClock.now + limit
-        var wait = Duration.milliseconds(1)
-        while true {
-            let row = try await client.query(HandlerQueries.progress, [.text(handler)]).single()
-            let checkpoint = Position(try row.decode(Int64.self, at: 0))
-            if checkpoint >= target, try row.decode(Int64.self, at: 1) == 0 { return }
-            guard ContinuousClock.now < deadline else {
-                throw HandlerIsBehind(handler: handler, limit: limit, checkpoint: checkpoint)
-            }
-            try await Task.sleep(for: wait)
-            wait = min(wait * 2, .milliseconds(50))
         }
     }
 
@@ -138,10 +104,6 @@ extension EventStore {
 }
 
 private enum HandlerQueries {
-    static let progress: PostgresStatement = """
-        SELECT coalesce((SELECT min(l.checkpoint) FROM millrace.handler_lanes AS l WHERE l.handler_id = $1), -1),
-               (SELECT count(*) FROM millrace.parked_events AS p WHERE p.handler_id = $1 AND p.status <> 'parked')
-        """
     static let reset: PostgresStatement = "SELECT FROM millrace.reset_handler($1, 0)"
     static let processed: PostgresStatement = """
         SELECT coalesce(sum(c.processed), 0)::bigint FROM millrace.handler_counts AS c WHERE c.handler_id = $1
