@@ -78,6 +78,7 @@ extension Migrator {
         SchemaScript("count_events", PackageResources.count_events_sql),
         SchemaScript("add_counts", PackageResources.add_counts_sql),
         SchemaScript("skip_to", PackageResources.skip_to_sql),
+        SchemaScript("check_handler", PackageResources.check_handler_sql),
         SchemaScript("register_handler", PackageResources.register_handler_sql),
         SchemaScript("lease_lanes", PackageResources.lease_lanes_sql),
         SchemaScript("release_lanes", PackageResources.release_lanes_sql),
