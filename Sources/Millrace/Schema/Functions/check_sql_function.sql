@@ -18,7 +18,8 @@ BEGIN
     WHERE p.oid = p_function;
 
     v_problem := CASE
-        WHEN v_function.oid IS NULL THEN 'does not exist with one argument of the type millrace.events'
+        WHEN v_function.oid IS NULL
+            THEN format('does not exist with one argument of the type millrace.events, or may not be executed by %I', current_user)
         WHEN v_function.prokind <> 'f' THEN 'is no plain function'
         WHEN v_function.pronargs <> 1 OR v_function.proargtypes[0] <> 'millrace.events'::regtype OR v_function.proallargtypes IS NOT NULL
             THEN 'does not take exactly one argument of the type millrace.events'
@@ -26,6 +27,8 @@ BEGIN
             THEN 'returns neither void nor text'
         WHEN v_function.prosecdef THEN 'is SECURITY DEFINER'
         WHEN v_function.provolatile <> 'v' THEN 'is not VOLATILE'
+        -- Where a user named millrace creates what he gives no schema; the next migration would drop it.
+        WHEN v_function.nspname = 'millrace' THEN 'lies in the schema millrace, which is Millrace''s alone'
         WHEN pg_is_other_temp_schema(v_function.schema) OR v_function.schema = pg_my_temp_schema() THEN 'is temporary'
         WHEN NOT has_schema_privilege(v_function.schema, 'USAGE') OR NOT has_function_privilege(v_function.oid, 'EXECUTE')
             THEN format('may not be executed by %I', current_user)
@@ -35,7 +38,7 @@ BEGIN
             ERRCODE = 'MR018',
             MESSAGE = format('the function %s %s', coalesce(v_function.oid::regprocedure::text, p_name, 'NULL'), v_problem),
             HINT = 'A handler is CREATE FUNCTION … (event millrace.events) RETURNS void or text, VOLATILE and SECURITY INVOKER, in a '
-                   'schema and with privileges that whoever processes events may use.';
+                   'schema of yours, public for example, and with privileges that whoever processes events may use.';
     END IF;
 
     name := format('%I.%I', v_function.nspname, v_function.proname);

@@ -33,7 +33,7 @@ BEGIN
                  ELSE pg_catalog.concat(p_function, '(millrace.events)') END
         );
     EXCEPTION WHEN OTHERS THEN
-        -- It does not even read as a name, which check_sql_function says.
+        -- No name, or in a schema that the caller may not use: check_sql_function says so.
         v_function := NULL;
     END;
     SELECT c.name INTO STRICT v_name FROM millrace.check_sql_function(v_function, p_function) AS c;

@@ -6,10 +6,16 @@ CREATE OR REPLACE FUNCTION millrace.sql_handler_call(p_handler_id text, p_functi
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    v_found    regprocedure;
     v_function record;
 BEGIN
-    SELECT c.call, c.owner INTO STRICT v_function
-    FROM millrace.check_sql_function(to_regprocedure(p_function || '(millrace.events)'), p_function) AS c;
+    BEGIN
+        v_found := to_regprocedure(p_function || '(millrace.events)');
+    EXCEPTION WHEN OTHERS THEN
+        -- No name, or in a schema that the caller may not use: check_sql_function says so.
+        v_found := NULL;
+    END;
+    SELECT c.call, c.owner INTO STRICT v_function FROM millrace.check_sql_function(v_found, p_function) AS c;
     IF NOT pg_has_role(v_function.owner, current_user, 'MEMBER') THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR018',
