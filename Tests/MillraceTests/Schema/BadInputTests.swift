@@ -39,6 +39,22 @@ extension SchemaTests {
                 )
             }
 
+            static func register(
+                _ name: String,
+                _ state: PostgresSQLState,
+                _ words: String,
+                name handler: String = "'h'",
+                kind: String = "'swift'",
+                more: String = "NULL, NULL, NULL, 1, 0, 'all', 1, 0, 0, 1"
+            ) -> Case {
+                Case(
+                    "register_handler: \(name)",
+                    state,
+                    words,
+                    "SELECT millrace.register_handler(\(handler), \(kind), \(more))"
+                )
+            }
+
             static func append(
                 _ name: String,
                 _ state: PostgresSQLState,
@@ -180,6 +196,50 @@ extension SchemaTests {
                 "MR001",
                 "aggregate_id of event 1 is empty",
                 "SELECT millrace.lock_streams('{a}', ARRAY[''])"
+            ),
+            .register("no name", "MR001", "p_handler_id is missing", name: "NULL"),
+            .register("an empty name", "MR001", "p_handler_id is empty", name: "''"),
+            .register("a kind", "MR011", "p_kind is 'perl'", kind: "'perl'"),
+            .register(
+                "a function for Swift",
+                "MR011",
+                "p_function is 'f'",
+                more: "'f', NULL, NULL, 1, 0, 'all', 1, 0, 0, 1"
+            ),
+            .register("no types", "MR011", "p_event_types is empty", more: "NULL, '{}', NULL, 1, 0, 'all', 1, 0, 0, 1"),
+            .register(
+                "an empty type",
+                "MR001",
+                "p_event_types[2] is empty",
+                more: "NULL, ARRAY['a', ''], NULL, 1, 0, 'all', 1, 0, 0, 1"
+            ),
+            .register(
+                "a missing aggregate type",
+                "MR001",
+                "p_aggregate_types[1] is missing",
+                more: "NULL, NULL, '{NULL}', 1, 0, 'all', 1, 0, 0, 1"
+            ),
+            .register("no lanes", "MR011", "p_lanes is 0", more: "NULL, NULL, NULL, 0, 0, 'all', 1, 0, 0, 1"),
+            .register("a start", "MR011", "p_starts_after is -1", more: "NULL, NULL, NULL, 1, -1, 'all', 1, 0, 0, 1"),
+            .register("an audit", "MR011", "p_audit is 'some'", more: "NULL, NULL, NULL, 1, 0, 'some', 1, 0, 0, 1"),
+            .register("no attempt", "MR011", "p_max_attempts is 0", more: "NULL, NULL, NULL, 1, 0, 'all', 0, 0, 0, 1"),
+            .register(
+                "a first wait",
+                "MR011",
+                "p_first_wait_ms is -1",
+                more: "NULL, NULL, NULL, 1, 0, 'all', 1, -1, 0, 1"
+            ),
+            .register(
+                "a longest wait",
+                "MR011",
+                "p_longest_wait_ms is 4",
+                more: "NULL, NULL, NULL, 1, 0, 'all', 1, 5, 4, 1"
+            ),
+            .register(
+                "no parking",
+                "MR011",
+                "p_parked_limit is missing",
+                more: "NULL, NULL, NULL, 1, 0, 'all', 1, 0, 0, NULL"
             ),
             Case("make_partitions: months", "MR011", "p_months_ahead is 121", "SELECT millrace.make_partitions(121)"),
         ]

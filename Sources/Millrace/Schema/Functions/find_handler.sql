@@ -1,4 +1,5 @@
--- A handler's row, locked against other changes of it where p_lock; MR015 where there is none.
+-- A handler's row, locked against other changes of it where p_lock; MR015 where there is none. The lock lets those pass who only refer to
+-- the row: with a stronger one, two lanes that fail at once and both stop their handler would wait for each other.
 CREATE OR REPLACE FUNCTION millrace.find_handler(p_handler_id text, p_lock boolean DEFAULT false) RETURNS millrace.event_handlers
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
@@ -6,7 +7,7 @@ DECLARE
     v_handler millrace.event_handlers;
 BEGIN
     IF p_lock THEN
-        SELECT h.* INTO v_handler FROM millrace.event_handlers AS h WHERE h.handler_id = p_handler_id FOR UPDATE;
+        SELECT h.* INTO v_handler FROM millrace.event_handlers AS h WHERE h.handler_id = p_handler_id FOR NO KEY UPDATE;
     ELSE
         SELECT h.* INTO v_handler FROM millrace.event_handlers AS h WHERE h.handler_id = p_handler_id;
     END IF;

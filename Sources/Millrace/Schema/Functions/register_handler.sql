@@ -30,6 +30,10 @@ BEGIN
     IF (char_length(p_handler_id) BETWEEN 1 AND 255) IS NOT TRUE THEN
         PERFORM millrace.refuse_name('p_handler_id', p_handler_id, NULL);
     END IF;
+    PERFORM millrace.check_handler(
+        p_kind, p_function, p_event_types, p_aggregate_types, p_lanes, p_audit, p_max_attempts, p_first_wait_ms, p_longest_wait_ms,
+        p_parked_limit
+    );
 
     INSERT INTO millrace.event_handlers (
         handler_id, kind, function, event_types, aggregate_types, lanes, audit, max_attempts, first_wait_ms, longest_wait_ms,
