@@ -1,4 +1,7 @@
 -- A handler's row, locked against other changes of it where p_lock; MR015 where there is none.
+--
+-- No stronger lock than that: the foreign keys of what a worker inserts lock the row too, after his lane. With FOR UPDATE, a reset, which
+-- goes on to the lanes, and that worker would wait for each other.
 CREATE OR REPLACE FUNCTION millrace.find_handler(p_handler_id text, p_lock boolean DEFAULT false) RETURNS millrace.event_handlers
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
@@ -6,7 +9,7 @@ DECLARE
     v_handler millrace.event_handlers;
 BEGIN
     IF p_lock THEN
-        SELECT h.* INTO v_handler FROM millrace.event_handlers AS h WHERE h.handler_id = p_handler_id FOR UPDATE;
+        SELECT h.* INTO v_handler FROM millrace.event_handlers AS h WHERE h.handler_id = p_handler_id FOR NO KEY UPDATE;
     ELSE
         SELECT h.* INTO v_handler FROM millrace.event_handlers AS h WHERE h.handler_id = p_handler_id;
     END IF;
