@@ -1,6 +1,6 @@
 -- Sends a handler to a position: what lies behind it is handled again, or for the first time; what lies before is not, whatever was done of
--- it. Streams that are set aside stay so where their head lies before it. Answers how many events of the handler's types lie between, by
--- type, with a minus where they are left out; with p_dry_run nothing else happens.
+-- it. Streams that wait go on waiting where their head lies before it. Answers how many lanes move from where to where, and how many
+-- waiting streams lose their head to it; with p_dry_run nothing else happens.
 --
 -- Every lane gets a new token, so whatever its workers have under way is not committed any more; they lease the lanes anew.
 CREATE OR REPLACE FUNCTION millrace.reset_handler(p_handler_id text, p_position bigint, p_dry_run boolean DEFAULT false)
@@ -33,16 +33,33 @@ BEGIN
     SET checkpoint = v_position, token = l.token + 1, worker_id = NULL, leased_until = NULL, moved_at = clock_timestamp(), stored_at = NULL
     WHERE l.handler_id = p_handler_id;
     DELETE FROM millrace.parked_events AS p WHERE p.handler_id = p_handler_id AND p.position > v_position;
-    UPDATE millrace.parked_events AS p
-    SET waiting = (
-        SELECT count(*) FROM millrace.events AS e
-        WHERE e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id
-          AND e.version > p.version AND e.id <= v_position
-          AND (v_handler.event_types IS NULL OR e.event_type = ANY (v_handler.event_types))
-    )
-    WHERE p.handler_id = p_handler_id;
     DELETE FROM millrace.handled_ahead AS a WHERE a.handler_id = p_handler_id;
     PERFORM millrace.skip_to(p_handler_id, v_position);
+
+    -- What still waits was not skipped: it is counted when it is handled.
+    WITH still AS MATERIALIZED (
+        SELECT p.aggregate_type, p.aggregate_id, p.version AS head, e.event_type, e.version
+        FROM millrace.parked_events AS p
+        JOIN millrace.streams AS s ON s.aggregate_type = p.aggregate_type AND s.aggregate_id = p.aggregate_id
+        JOIN millrace.events AS e
+            ON e.aggregate_type = p.aggregate_type AND e.aggregate_id = p.aggregate_id AND e.version >= p.version
+            AND e.created_at BETWEEN s.first_event_at AND s.last_event_at
+        WHERE p.handler_id = p_handler_id AND e.id <= v_position
+          AND (v_handler.event_types IS NULL OR e.event_type = ANY (v_handler.event_types))
+    ), waiting AS (
+        UPDATE millrace.parked_events AS p
+        SET waiting = n.waiting
+        FROM (
+            SELECT t.aggregate_type, t.aggregate_id, count(*) FILTER (WHERE t.version > t.head) AS waiting
+            FROM still AS t
+            GROUP BY t.aggregate_type, t.aggregate_id
+        ) AS n
+        WHERE p.handler_id = p_handler_id AND p.aggregate_type = n.aggregate_type AND p.aggregate_id = n.aggregate_id
+    )
+    UPDATE millrace.handler_counts AS c
+    SET skipped = c.skipped - n.events
+    FROM (SELECT t.event_type, count(*) AS events FROM still AS t GROUP BY t.event_type) AS n
+    WHERE c.handler_id = p_handler_id AND c.lane = -1 AND c.event_type = n.event_type;
     PERFORM millrace.ring_handlers(p_handler_id);
 END
 $$;
