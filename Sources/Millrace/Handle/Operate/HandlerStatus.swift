@@ -21,6 +21,11 @@ public struct EventCount: Sendable, Hashable, Codable {
     public let events: Int64
     /// false: there are at least so many.
     public let isExact: Bool
+
+    public init(events: Int64, isExact: Bool) {
+        self.events = events
+        self.isExact = isExact
+    }
 }
 
 /// A handler as it is at a moment: what it is, whether it works, how far it has come.
