@@ -123,12 +123,12 @@ final class LaneRun: Sendable {
         WHERE p.handler_id = $1 AND p.lane = $2
         """
     private static let loadDue: PostgresStatement = """
-        SELECT status, attempts, waiting, edited_data,
+        SELECT status, attempts, waiting, edited_data, discard_reason,
                id, event_id, event_type, aggregate_type, aggregate_id, version,
                event_data, metadata, occurred_at, created_at, payload, content_type
         FROM millrace.due_events($1, $2, $3)
         """
-    private static let dueColumns = 4
+    private static let dueColumns = 5
 
     private func load() async throws -> State? {
         let client = store.client
@@ -336,7 +336,7 @@ final class LaneRun: Sendable {
             attempts: Int(try row.decode(Int32.self, at: 1)),
             waiting: Int(try row.decode(Int64.self, at: 2)),
             isDiscarded: try row.decode(String.self, at: 0) == "discarding",
-            reason: nil
+            reason: try row.decode(String?.self, at: 4)
         )
     }
 

@@ -16,6 +16,7 @@ extension PostgresSQLState {
     static let millraceHandler: Self = "MR015"
     static let millraceLeaseLost: Self = "MR016"
     static let millraceTooManyParked: Self = "MR017"
+    static let millraceReplayOpen: Self = "MR018"
 }
 
 /// PostgreSQL's own codes for what CREATE OR REPLACE cannot do, and DROP without CASCADE.
