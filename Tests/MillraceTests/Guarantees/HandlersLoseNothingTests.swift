@@ -39,6 +39,39 @@ struct HandlersLoseNothingTests {
             #expect(audit.isClean, "\(audit)")
         }
     }
+
+    /// A database whose commits do not wait for the disk loses the last ones in a crash; what a worker remembers must not be among them.
+    @Test func whereCommitsDoNotWaitForTheDisk() async throws {
+        try await Self.withChaos { server, _, client in
+            try await client.script("ALTER SYSTEM SET synchronous_commit = off")
+            try await client.query("SELECT pg_reload_conf()")
+            let store = EventStore(client)
+            let worker = try await WorkerProcess.start("forgetful", on: server.connectionString, Self.quick)
+            for _ in 1...3 {
+                try await store.append(Self.events(20), to: StreamID("chaos", "forgotten"))
+                try await Self.isHandled(client)
+                try await server.kill()
+                try await server.start()
+                try await eventually("the server answers again") {
+                    do {
+                        try await client.query("SELECT 1")
+                        return true
+                    } catch is PostgresError {
+                        return false
+                    }
+                }
+            }
+            try await store.append(Self.events(1), to: StreamID("chaos", "forgotten"))
+            // Whatever is lost, the last one comes.
+            try await eventually("the last event is handled") {
+                try await client.text("SELECT count(*)::text FROM chaos.effects WHERE version = 61") == "2"
+            }
+            try await worker.leave()
+            let audit = try await HandlerAudit(of: client)
+            print("HandlersLoseNothing, commits that do not wait: \(audit)")
+            #expect(audit.isClean, "\(audit)")
+        }
+    }
 }
 
 // MARK: - What they have in common
