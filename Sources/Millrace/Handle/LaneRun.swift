@@ -307,7 +307,11 @@ final class LaneRun: Sendable {
         }
         guard let done else {
             // Together they cannot be committed, and nobody knows whose fault it is.
-            for event in events { try await handle([event], to: event.position, &state) }
+            for event in events {
+                try await handle([event], to: event.position, &state)
+                // One of them may have stopped the handler: what comes behind it must not be settled.
+                if inbox.isStopping { return }
+            }
             state.position = end
             return
         }
