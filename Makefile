@@ -4,9 +4,10 @@ SWIFT ?= swift
 ARGS ?=
 # Tests that start servers of their own are many: more of them at once than this only wait for each other.
 TEST_WORKERS ?= 4
+CHAOS_SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo bench test lint format benchmarks
+.PHONY: help setup build demo bench test chaos lint format benchmarks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +28,9 @@ bench: setup ## what PostgreSQL does here without Millrace and with it; ARGS="--
 
 test: setup ## all tests, on a real PostgreSQL that they start themselves
 	$(SWIFT) test --parallel --num-workers $(TEST_WORKERS)
+
+chaos: setup ## handlers whose workers, connections and PostgreSQL are killed and stopped; CHAOS_SECONDS=3600 goes on for longer
+	MILLRACE_SOAK_SECONDS=$(CHAOS_SECONDS) $(SWIFT) test --filter HandlersLoseNothingTests
 
 benchmarks: setup ## allocations and instructions an event against Benchmarks/thresholds.json; ARGS=--update rewrites it
 	$(SWIFT) build -c release --package-path Benchmarks --scratch-path .build/benchmarks

@@ -92,7 +92,16 @@ let package = Package(
         ),
         .testTarget(
             name: "MillraceTests",
-            dependencies: ["Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging, subprocess],
+            dependencies: [
+                "HandlerProcess", "Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging,
+                subprocess,
+            ],
+            swiftSettings: rules
+        ),
+        .executableTarget(
+            name: "HandlerProcess",
+            dependencies: ["Millrace", "MillracePostgres", logging],
+            path: "Tests/HandlerProcess",
             swiftSettings: rules
         ),
         .executableTarget(

@@ -206,7 +206,7 @@ final class HandlerRun: Sendable {
         }
         guard leaving || !leases.isEmpty else { return }
         do {
-            try await store.client.query(
+            let rows = try await store.client.query(
                 HandlerRun.releaseLanes,
                 [
                     .text(handler.name), .uuid(worker), .int4Array(leases.map { Int32($0.0.lane) }),
@@ -215,12 +215,14 @@ final class HandlerRun: Sendable {
                 timeout: options.lease
             )
         } catch {
-            // They end by themselves, with their leases.
+            // Where nothing comes of it, they end by themselves, with their leases.
+            keep(finished)
             logger.warning(
                 "lanes could not be given back",
                 metadata: ["handler": "\(handler.name)", "error": "\(error)"]
             )
         }
+            if try rows[0].decode(Int32.self, at: 0) > 0 { keep(finished) }
     }
 
     /// No lane begins anything new; what is under way is finished, or cancelled at the deadline; then all lanes are given back.
@@ -230,6 +232,11 @@ final class HandlerRun: Sendable {
         if Task.isCancelled { for hold in holds { hold.task.cancel() } }
         let deadline = Task {
             do { try await Task.sleep(for: options.stopDeadline) } catch { return }
+    /// To be given back at the next beat; what was given back meanwhile does not mind.
+    private func keep(_ finished: [(lease: LaneLease, end: LaneRun.End)]) {
+        state.withLock { $0.finished = finished.filter { $0.end != .lost } + $0.finished }
+    }
+
             for hold in holds { hold.task.cancel() }
             logger.error(
                 "what was under way at the deadline was cancelled, and is done again by whoever has the lanes next",

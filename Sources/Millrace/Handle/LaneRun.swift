@@ -80,6 +80,15 @@ final class LaneRun: Sendable {
                 return .finished(at: inbox.idlePosition)
             } catch LaneBatch.Interruption.leaseLost {
                 return .lost
+            } catch PostgresError.outcomeUnknown(let reason) {
+                // The COMMIT may still be on its way, and under the same token it would be taken beside whatever is done again. So the
+                // lane is given back, and goes on under the next one: then the first is in the checkpoint, or refused.
+                inbox.setIdle(at: nil)
+                logger.info(
+                    "a lane is leased anew, because the outcome of its last transaction is unknown",
+                    metadata: ["handler": "\(handler.name)", "lane": "\(lease.lane)", "error": "\(reason)"]
+                )
+                return .finished(at: nil)
             } catch {
                 inbox.setIdle(at: nil)
                 if inbox.isStopping || Task.isCancelled { return .finished(at: nil) }
@@ -298,7 +307,11 @@ final class LaneRun: Sendable {
         }
         guard let done else {
             // Together they cannot be committed, and nobody knows whose fault it is.
-            for event in events { try await handle([event], to: event.position, &state) }
+            for event in events {
+                try await handle([event], to: event.position, &state)
+                // One of them may have stopped the handler: what comes behind it must not be settled.
+                if inbox.isStopping { return }
+            }
             state.position = end
             return
         }

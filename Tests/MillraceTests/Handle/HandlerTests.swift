@@ -343,6 +343,37 @@ struct HandlerTests {
         }
     }
 
+    /// What shows only at the COMMIT is looked for event by event, and one of them says stop.
+    @Test func stopIsHeededWhereEventsCannotBeCommittedTogether() async throws {
+        try await withHandling { handling in
+            try await handling.store.client.script(
+                "CREATE TABLE once (name text UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO once VALUES ('s/0')"
+            )
+            let isMended = Mutex(false)
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, retry: .never)) { event, context in
+                if event.stream.aggregateID == "1", !isMended.withLock({ $0 }) {
+                    return .stop(because: "of its stream")
+                }
+                try await context.transaction.query("INSERT INTO once VALUES ($1)", [.text("\(event.stream)")])
+                try await Handling.note(event, context)
+                return .done
+            }
+            try await handling.publish(streams: 3, events: 1)
+            try await handling.working([handler]) { worker in
+                try await eventually("it has stopped") {
+                    try await handling.texts("SELECT state FROM millrace.event_handlers") == ["stopped"]
+                }
+                try await eventually("it has no lane") { worker.lanes["h"] == [] }
+                #expect(try await handling.effects(of: "h").isEmpty)
+                isMended.withLock { $0 = true }
+                try await handling.store.client.query("SELECT millrace.resume_handler('h')")
+                try await handling.isDone("h")
+            }
+            #expect(try await handling.effects(of: "h").map(\.stream) == ["s/1", "s/2"])
+            #expect(try await handling.texts("SELECT aggregate_id FROM millrace.parked_events") == ["0"])
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int

@@ -83,6 +83,10 @@ BEGIN
     FROM unnest(p_lanes, p_tokens) AS h (lane, token);
 
     IF cardinality(v_held) < v_share THEN
+        -- A token that a crash takes back would be given out twice.
+        IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+            PERFORM set_config('synchronous_commit', 'on', true);
+        END IF;
         RETURN QUERY
         UPDATE millrace.handler_lanes AS l
         SET token = l.token + 1, worker_id = p_worker_id, leased_until = v_until

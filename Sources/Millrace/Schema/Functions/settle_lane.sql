@@ -28,6 +28,10 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrac
 AS $$
 BEGIN
     PERFORM set_config('idle_in_transaction_session_timeout', '2s', true);
+    -- The worker goes on from what it remembers: a crash must not take back what it was told.
+    IF current_setting('synchronous_commit') NOT IN ('on', 'remote_apply') THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
     UPDATE millrace.handler_lanes AS l
     SET checkpoint = p_checkpoint,
         moved_at = CASE WHEN p_checkpoint > l.checkpoint THEN clock_timestamp() ELSE l.moved_at END,
