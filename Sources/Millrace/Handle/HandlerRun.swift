@@ -214,6 +214,7 @@ final class HandlerRun: Sendable {
                 ],
                 timeout: options.lease
             )
+            if try rows[0].decode(Int32.self, at: 0) > 0 { keep(finished) }
         } catch {
             // Where nothing comes of it, they end by themselves, with their leases.
             keep(finished)
@@ -222,7 +223,11 @@ final class HandlerRun: Sendable {
                 metadata: ["handler": "\(handler.name)", "error": "\(error)"]
             )
         }
-            if try rows[0].decode(Int32.self, at: 0) > 0 { keep(finished) }
+    }
+
+    /// To be given back at the next beat; what was given back meanwhile does not mind.
+    private func keep(_ finished: [(lease: LaneLease, end: LaneRun.End)]) {
+        state.withLock { $0.finished = finished.filter { $0.end != .lost } + $0.finished }
     }
 
     /// No lane begins anything new; what is under way is finished, or cancelled at the deadline; then all lanes are given back.
@@ -232,11 +237,6 @@ final class HandlerRun: Sendable {
         if Task.isCancelled { for hold in holds { hold.task.cancel() } }
         let deadline = Task {
             do { try await Task.sleep(for: options.stopDeadline) } catch { return }
-    /// To be given back at the next beat; what was given back meanwhile does not mind.
-    private func keep(_ finished: [(lease: LaneLease, end: LaneRun.End)]) {
-        state.withLock { $0.finished = finished.filter { $0.end != .lost } + $0.finished }
-    }
-
             for hold in holds { hold.task.cancel() }
             logger.error(
                 "what was under way at the deadline was cancelled, and is done again by whoever has the lanes next",
