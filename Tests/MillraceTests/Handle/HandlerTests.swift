@@ -374,6 +374,24 @@ struct HandlerTests {
         }
     }
 
+    /// An error of the handler's own hides that the transaction had failed before.
+    @Test func aSwallowedFailureIsFoundBehindAnErrorOfAnotherName() async throws {
+        try await withHandling { handling in
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, retry: .never)) { event, context in
+                do { try await Handling.note(event, context) } catch is PostgresError { throw Refused() }
+                if event.stream.aggregateID == "0" { _ = try? await context.transaction.query("SELECT 1 / 0") }
+                return .done
+            }
+            try await handling.publish(streams: 3, events: 1)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            #expect(try await handling.effects(of: "h").map(\.stream) == ["s/1", "s/2"])
+            #expect(
+                try await handling.texts("SELECT format('%s %s', aggregate_id, error_kind) FROM millrace.parked_events")
+                    == ["0 SQLSTATE 25P02"]
+            )
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int
