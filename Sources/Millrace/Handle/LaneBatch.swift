@@ -189,7 +189,8 @@ struct LaneBatch: Sendable {
     /// Handles the heads of streams that wait, and what waits behind each, in order, as far as one transaction goes.
     func handle(_ due: [DueEvent], upTo checkpoint: Position, _ waiting: WaitingStreams) async throws -> Result {
         try await inTransaction(waiting) { open in
-            var left = handler.options.batchSize
+            // With the most care none, so that what only shows at the commit is a head's own.
+            var left = care == .awaitedSavepoints ? 0 : handler.options.batchSize
             for due in due where open.stop == nil {
                 if due.isDiscarded {
                     open.tally.discarded(due.event, attempts: due.attempts, because: due.reason)

@@ -392,6 +392,29 @@ struct HandlerTests {
         }
     }
 
+    @Test func whatFollowsARetriedEventFailsByItself() async throws {
+        try await withHandling { handling in
+            try await handling.store.client.script(
+                "CREATE TABLE once (name text UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO once VALUES ('taken')"
+            )
+            let policy = HandlerRetryPolicy(attempts: 2, backoff: .init(initial: .milliseconds(20)))
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, retry: policy)) { event, context in
+                try await Handling.note(event, context)
+                if event.version == 1, context.attempt == 1 { throw Refused() }
+                if event.version == 3 { try await context.transaction.query("INSERT INTO once VALUES ('taken')") }
+                return .done
+            }
+            try await handling.publish(streams: 1, events: 4)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            #expect(try await handling.effects(of: "h").map(\.version) == [1, 2])
+            #expect(
+                try await handling.texts(
+                    "SELECT format('%s %s %s', version, error_kind, waiting) FROM millrace.parked_events"
+                ) == ["3 SQLSTATE 23505 1"]
+            )
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int
