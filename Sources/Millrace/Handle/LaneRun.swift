@@ -437,12 +437,15 @@ final class LaneRun: Sendable {
         _ condemned: inout [Position: HandlerFailure],
         _ care: inout LaneBatch.Care
     ) {
+        let wereTogether = care == .none && condemned.isEmpty
+        care = max(care, .savepoints)
+        // Which of a batch took so long shows when they come one by one.
+        if case .batch = handler.work, wereTogether { return }
         condemned[event.position] = HandlerFailure(
             message: "the handler did not return within \(handler.options.timeout)",
             kind: "timeout",
             consequence: .retry(after: nil)
         )
-        care = max(care, .savepoints)
     }
 
     private enum Ending: Sendable {
@@ -482,11 +485,10 @@ final class LaneRun: Sendable {
         let limit = handler.options.timeout
         store.client.schedule(after: wait) { [self] in
             guard !ending.isSet else { return }
-            guard let (event, time) = watch.inHand, time >= limit else {
+            guard let event = watch.condemn(after: limit) else {
                 let left = watch.inHand.map { max(limit - $0.time, .milliseconds(1)) } ?? limit
                 return look(after: watch, task, ending, in: left)
             }
-            watch.condemn(event)
             task.cancel()
             store.client.schedule(after: LaneWatch.grace) { [self] in
                 guard ending.set(.overdue(event)) else { return }

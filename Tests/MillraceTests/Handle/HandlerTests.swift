@@ -415,6 +415,20 @@ struct HandlerTests {
         }
     }
 
+    @Test func aBatchThatTakesTooLongComesOneByOne() async throws {
+        try await withHandling { handling in
+            let options = HandlerOptions(lanes: 1, retry: .never, timeout: .milliseconds(500))
+            let handler = Handler.batches("h", options: options) { events, context in
+                if events.count > 1 { try await context.transaction.query("SELECT pg_sleep(600)") }
+                for event in events { try await Handling.note(event, context) }
+                return .done
+            }
+            try await handling.publish(streams: 3, events: 2)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            expectStreamOrder(try await handling.effects(of: "h"), streams: 3, events: 2)
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int
