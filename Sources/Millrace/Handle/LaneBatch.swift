@@ -391,7 +391,9 @@ struct LaneBatch: Sendable {
     private func inTransaction(_ waiting: WaitingStreams, _ body: (inout Open) async throws -> Void) async throws
         -> Result
     {
+        let limit = PostgresCall(LaneBatch.limitIdle, [.text("\(idleLimit.milliseconds)ms")])
         let (result, hasAppended) = try await store.client.withTransaction { transaction in
+            transaction.connection.post([limit])
             var open = Open(transaction: transaction, tally: LaneTally(audit: handler.options.audit), waiting: waiting)
             do {
                 try await body(&open)
@@ -414,6 +416,13 @@ struct LaneBatch: Sendable {
         if hasAppended { store.announce(.start) }
         return result
     }
+
+    private static let limitIdle: PostgresStatement =
+        "SELECT set_config('idle_in_transaction_session_timeout', $1, true)"
+
+    /// A process that is stopped in the middle of a transaction must not keep for longer what that holds: rows that the lane's next worker
+    /// needs, and the horizon, where something was appended. Longer than a handler may take between two statements.
+    private var idleLimit: Duration { handler.options.timeout + LaneWatch.grace * 5 }
 
     private func settle(_ open: inout Open, to position: Position, storedAt: Date?) async throws {
         guard watch.isInForce else { throw Interruption.abandoned }

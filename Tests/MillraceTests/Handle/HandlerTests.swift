@@ -429,6 +429,20 @@ struct HandlerTests {
         }
     }
 
+    @Test func aTransactionThatIdlesForLongerThanAHandlerMayIsEnded() async throws {
+        try await withHandling { handling in
+            let limits = Mutex<[String?]>([])
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, timeout: .seconds(55))) { event, context in
+                let limit = try await context.transaction.text("SHOW idle_in_transaction_session_timeout")
+                limits.withLock { $0.append(limit) }
+                return .done
+            }
+            try await handling.publish(streams: 1, events: 1)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            #expect(limits.withLock { $0 } == ["1min"])
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int
