@@ -443,6 +443,38 @@ struct HandlerTests {
         }
     }
 
+    /// Its beats pass the lane's row by where they find it locked.
+    @Test func settlingRenewsALease() async throws {
+        try await withHandling { handling in
+            let client = handling.store.client
+            try await client.query(
+                "SELECT millrace.register_handler('h', 'swift', NULL, NULL, NULL, 1, 0, 'none', 1, 0, 0, 1)"
+            )
+            let settle: PostgresStatement = """
+                SELECT millrace.settle_lane('h', 0, 1, 0, NULL, 'w', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL)
+                """
+            func beat(_ lanes: String, _ tokens: String, _ milliseconds: Int) async throws -> [String] {
+                try await handling.texts(
+                    """
+                    SELECT concat_ws(' ', verdict, lane, token)
+                    FROM millrace.lease_lanes('h', '00000000-0000-0000-0000-000000000001', 'w', \(milliseconds), '\(lanes)', '\(tokens)', '{NULL}')
+                    """
+                )
+            }
+            #expect(try await beat("{}", "{}", 1_000) == ["leased 0 1", "handler"])
+            try await client.withTransaction { transaction in
+                try await transaction.query(settle)
+                #expect(try await beat("{0}", "{1}", 600_000) == ["held 0 1", "handler"])
+            }
+            try await client.query(settle)
+            #expect(
+                try await handling.texts(
+                    "SELECT (l.leased_until = w.seen_until)::text FROM millrace.handler_lanes AS l JOIN millrace.handler_workers AS w USING (worker_id)"
+                ) == ["true"]
+            )
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int
