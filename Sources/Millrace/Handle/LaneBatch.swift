@@ -445,7 +445,7 @@ struct LaneBatch: Sendable {
 
 extension PostgresError {
     /// Whether the same transaction, run again, may succeed.
-    fileprivate var isConflict: Bool {
+    var isConflict: Bool {
         guard case .server = self else { return false }
         return sqlState == .serializationFailure || sqlState == .deadlockDetected
     }

@@ -405,12 +405,9 @@ final class LaneRun: Sendable {
                     care = care == .none ? .savepoints : .awaitedSavepoints
                     state.care = care
                     state.careLeft = LaneRun.careAfterFailure
-                case LaneBatch.Interruption.conflict(let conflict):
-                    state.conflicts += 1
-                    guard state.conflicts <= LaneRun.conflictLimit else { throw conflict }
-                    guard await inbox.pause(LaneRun.backoff.delay(afterFailure: min(state.conflicts, 3))) else {
-                        throw CancellationError()
-                    }
+                case LaneBatch.Interruption.conflict(let conflict): try await yield(to: conflict, &state)
+                // It showed only at the COMMIT.
+                case let conflict as PostgresError where conflict.isConflict: try await yield(to: conflict, &state)
                 case LaneBatch.Interruption.tooManyParked(let reason):
                     await stopHandler(reason)
                     throw error
@@ -429,6 +426,15 @@ final class LaneRun: Sendable {
                 }
             }
             if inbox.isStopping { throw CancellationError() }
+        }
+    }
+
+    /// Lets the other one of a conflict go first.
+    private func yield(to conflict: PostgresError, _ state: inout State) async throws {
+        state.conflicts += 1
+        guard state.conflicts <= LaneRun.conflictLimit else { throw conflict }
+        guard await inbox.pause(LaneRun.backoff.delay(afterFailure: min(state.conflicts, 3))) else {
+            throw CancellationError()
         }
     }
 

@@ -475,6 +475,33 @@ struct HandlerTests {
         }
     }
 
+    @Test func aConflictThatShowsAtTheCommitIsNoFailure() async throws {
+        try await withHandling { handling in
+            try await handling.store.client.script(
+                """
+                CREATE SEQUENCE commits;
+                CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF nextval('commits') <= 8 THEN
+                        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'somebody else was first';
+                    END IF;
+                    RETURN NULL;
+                END
+                $$;
+                CREATE CONSTRAINT TRIGGER conflict AFTER INSERT ON effects DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION conflict();
+                """
+            )
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, retry: .never)) { event, context in
+                try await Handling.note(event, context)
+                return .done
+            }
+            try await handling.publish(streams: 2, events: 2)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            expectStreamOrder(try await handling.effects(of: "h"), streams: 2, events: 2)
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int
