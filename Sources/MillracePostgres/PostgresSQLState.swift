@@ -34,6 +34,7 @@ extension PostgresSQLState {
     public static let invalidAuthorization: Self = "28000"
     public static let invalidPassword: Self = "28P01"
     public static let invalidDatabase: Self = "3D000"
+    public static let invalidSavepoint: Self = "3B001"
     public static let serializationFailure: Self = "40001"
     public static let deadlockDetected: Self = "40P01"
     public static let syntaxError: Self = "42601"

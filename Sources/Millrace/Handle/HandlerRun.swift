@@ -17,6 +17,8 @@ final class HandlerRun: Sendable {
 
     private struct State {
         var holds: [Int: Hold] = [:]
+        /// Of lanes that were lost and leased again before their tasks had ended.
+        var former: [ObjectIdentifier: Hold] = [:]
         /// Lanes whose tasks have ended, to be given back.
         var finished: [(lease: LaneLease, end: LaneRun.End)] = []
         var isStopping = false
@@ -180,15 +182,20 @@ final class HandlerRun: Sendable {
             meter: meter,
             logger: logger
         )
-        let task = Task { [self] in
-            let end = await run.run()
-            state.withLock { state in
-                if state.holds[lease.lane]?.run === run { state.holds[lease.lane] = nil }
-                state.finished.append((lease, end))
+        // Under the lock, so that one that ends at once finds its place to leave.
+        state.withLock { state in
+            let task = Task { [self] in
+                let end = await run.run()
+                self.state.withLock { state in
+                    if state.holds[lease.lane]?.run === run { state.holds[lease.lane] = nil }
+                    state.former[ObjectIdentifier(run)] = nil
+                    state.finished.append((lease, end))
+                }
+                bell.look()
             }
-            bell.look()
+            if let former = state.holds[lease.lane] { state.former[ObjectIdentifier(former.run)] = former }
+            state.holds[lease.lane] = Hold(run: run, task: task)
         }
-        state.withLock { $0.holds[lease.lane] = Hold(run: run, task: task) }
     }
 
     // MARK: Giving back
@@ -214,6 +221,7 @@ final class HandlerRun: Sendable {
                 ],
                 timeout: options.lease
             )
+            if try rows[0].decode(Int32.self, at: 0) > 0 { keep(finished) }
         } catch {
             // Where nothing comes of it, they end by themselves, with their leases.
             keep(finished)
@@ -222,21 +230,20 @@ final class HandlerRun: Sendable {
                 metadata: ["handler": "\(handler.name)", "error": "\(error)"]
             )
         }
-            if try rows[0].decode(Int32.self, at: 0) > 0 { keep(finished) }
     }
 
-    /// No lane begins anything new; what is under way is finished, or cancelled at the deadline; then all lanes are given back.
-    private func finish() async {
-        let holds = state.withLock { Array($0.holds.values) }
-        for hold in holds { hold.run.inbox.stop() }
-        if Task.isCancelled { for hold in holds { hold.task.cancel() } }
-        let deadline = Task {
-            do { try await Task.sleep(for: options.stopDeadline) } catch { return }
     /// To be given back at the next beat; what was given back meanwhile does not mind.
     private func keep(_ finished: [(lease: LaneLease, end: LaneRun.End)]) {
         state.withLock { $0.finished = finished.filter { $0.end != .lost } + $0.finished }
     }
 
+    /// No lane begins anything new; what is under way is finished, or cancelled at the deadline; then all lanes are given back.
+    private func finish() async {
+        let holds = state.withLock { Array($0.holds.values) + $0.former.values }
+        for hold in holds { hold.run.inbox.stop() }
+        if Task.isCancelled { for hold in holds { hold.task.cancel() } }
+        let deadline = Task {
+            do { try await Task.sleep(for: options.stopDeadline) } catch { return }
             for hold in holds { hold.task.cancel() }
             logger.error(
                 "what was under way at the deadline was cancelled, and is done again by whoever has the lanes next",

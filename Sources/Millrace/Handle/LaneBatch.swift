@@ -70,9 +70,6 @@ struct LaneBatch: Sendable {
     /// Events that are known to fail, by their positions: they did not return.
     var condemned: [Position: HandlerFailure] = [:]
 
-    private static let savepoint = PostgresCall("SAVEPOINT millrace_event")
-    private static let release = PostgresCall("RELEASE SAVEPOINT millrace_event")
-    private static let undo = PostgresCall("ROLLBACK TO SAVEPOINT millrace_event")
     /// Events that share a savepoint.
     private static let groupSize = 10
     private static let stopHandler: PostgresStatement = "SELECT millrace.stop_handler($1, 'stopped', $2)"
@@ -83,6 +80,9 @@ struct LaneBatch: Sendable {
         let publishing = HandlerContext.Publishing()
         var tally: LaneTally
         var waiting: WaitingStreams
+        /// Each savepoint has a name of its own: in a transaction that has failed already none is made, and going back to one of the same name
+        /// would undo what was counted as done.
+        var savepoints = 0
         var hasSavepoint = false
         var wait: Duration?
         var stop: (reason: String, before: RecordedEvent)?
@@ -189,7 +189,8 @@ struct LaneBatch: Sendable {
     /// Handles the heads of streams that wait, and what waits behind each, in order, as far as one transaction goes.
     func handle(_ due: [DueEvent], upTo checkpoint: Position, _ waiting: WaitingStreams) async throws -> Result {
         try await inTransaction(waiting) { open in
-            var left = handler.options.batchSize
+            // With the most care none, so that what only shows at the commit is a head's own.
+            var left = care == .awaitedSavepoints ? 0 : handler.options.batchSize
             for due in due where open.stop == nil {
                 if due.isDiscarded {
                     open.tally.discarded(due.event, attempts: due.attempts, because: due.reason)
@@ -333,18 +334,23 @@ struct LaneBatch: Sendable {
         }
     }
 
+    private static func call(_ words: String, _ savepoint: Int) -> PostgresCall {
+        PostgresCall(PostgresStatement("\(words) millrace_event_\(savepoint)", prepared: false))
+    }
+
     /// Sent, not awaited: the event's own statements follow it on the connection.
     private func setSavepoint(_ open: inout Open) {
-        let calls = open.hasSavepoint ? [LaneBatch.release, LaneBatch.savepoint] : [LaneBatch.savepoint]
+        let release = open.hasSavepoint ? [LaneBatch.call("RELEASE SAVEPOINT", open.savepoints)] : []
+        open.savepoints += 1
         open.hasSavepoint = true
-        open.transaction.connection.post(calls)
+        open.transaction.connection.post(release + [LaneBatch.call("SAVEPOINT", open.savepoints)])
     }
 
     /// A handler that went on after a statement had failed has nothing to show for it.
     private func unseenFailure(_ open: inout Open) async throws -> HandlerFailure? {
         guard care == .awaitedSavepoints else { return nil }
         do {
-            try await open.transaction.pipeline([LaneBatch.release])
+            try await open.transaction.pipeline([LaneBatch.call("RELEASE SAVEPOINT", open.savepoints)])
             open.hasSavepoint = false
             return nil
         } catch PostgresError.server(let error) where error.sqlState == .inFailedTransaction {
@@ -359,11 +365,12 @@ struct LaneBatch: Sendable {
     /// Where the connection does not even do this, the failure was its own and not the event's.
     private func undo(_ failure: HandlerFailure, _ open: Open) async throws {
         guard care > .none else { throw Interruption.needsCare }
-        // In a transaction that had failed before the event began, the failure is another's.
-        if care < .awaitedSavepoints, failure.kind == "SQLSTATE \(PostgresSQLState.inFailedTransaction)" {
+        do {
+            try await open.transaction.pipeline([LaneBatch.call("ROLLBACK TO SAVEPOINT", open.savepoints)])
+        } catch PostgresError.server(let error) where error.sqlState == .invalidSavepoint {
+            // The transaction had failed before the event began: the failure is another's.
             throw Interruption.needsCare
         }
-        try await open.transaction.pipeline([LaneBatch.undo])
     }
 
     private func context(_ event: RecordedEvent, _ attempt: Int, _ open: Open) -> HandlerContext {
@@ -384,7 +391,9 @@ struct LaneBatch: Sendable {
     private func inTransaction(_ waiting: WaitingStreams, _ body: (inout Open) async throws -> Void) async throws
         -> Result
     {
+        let limit = PostgresCall(LaneBatch.limitIdle, [.text("\(idleLimit.milliseconds)ms")])
         let (result, hasAppended) = try await store.client.withTransaction { transaction in
+            transaction.connection.post([limit])
             var open = Open(transaction: transaction, tally: LaneTally(audit: handler.options.audit), waiting: waiting)
             do {
                 try await body(&open)
@@ -408,6 +417,13 @@ struct LaneBatch: Sendable {
         return result
     }
 
+    private static let limitIdle: PostgresStatement =
+        "SELECT set_config('idle_in_transaction_session_timeout', $1, true)"
+
+    /// A process that is stopped in the middle of a transaction must not keep for longer what that holds: rows that the lane's next worker
+    /// needs, and the horizon, where something was appended. Longer than a handler may take between two statements.
+    private var idleLimit: Duration { handler.options.timeout + LaneWatch.grace * 5 }
+
     private func settle(_ open: inout Open, to position: Position, storedAt: Date?) async throws {
         guard watch.isInForce else { throw Interruption.abandoned }
         if let stop = open.stop {
@@ -429,7 +445,7 @@ struct LaneBatch: Sendable {
 
 extension PostgresError {
     /// Whether the same transaction, run again, may succeed.
-    fileprivate var isConflict: Bool {
+    var isConflict: Bool {
         guard case .server = self else { return false }
         return sqlState == .serializationFailure || sqlState == .deadlockDetected
     }

@@ -405,12 +405,9 @@ final class LaneRun: Sendable {
                     care = care == .none ? .savepoints : .awaitedSavepoints
                     state.care = care
                     state.careLeft = LaneRun.careAfterFailure
-                case LaneBatch.Interruption.conflict(let conflict):
-                    state.conflicts += 1
-                    guard state.conflicts <= LaneRun.conflictLimit else { throw conflict }
-                    guard await inbox.pause(LaneRun.backoff.delay(afterFailure: min(state.conflicts, 3))) else {
-                        throw CancellationError()
-                    }
+                case LaneBatch.Interruption.conflict(let conflict): try await yield(to: conflict, &state)
+                // It showed only at the COMMIT.
+                case let conflict as PostgresError where conflict.isConflict: try await yield(to: conflict, &state)
                 case LaneBatch.Interruption.tooManyParked(let reason):
                     await stopHandler(reason)
                     throw error
@@ -432,17 +429,29 @@ final class LaneRun: Sendable {
         }
     }
 
+    /// Lets the other one of a conflict go first.
+    private func yield(to conflict: PostgresError, _ state: inout State) async throws {
+        state.conflicts += 1
+        guard state.conflicts <= LaneRun.conflictLimit else { throw conflict }
+        guard await inbox.pause(LaneRun.backoff.delay(afterFailure: min(state.conflicts, 3))) else {
+            throw CancellationError()
+        }
+    }
+
     private func condemn(
         _ event: RecordedEvent,
         _ condemned: inout [Position: HandlerFailure],
         _ care: inout LaneBatch.Care
     ) {
+        let wereTogether = care == .none && condemned.isEmpty
+        care = max(care, .savepoints)
+        // Which of a batch took so long shows when they come one by one.
+        if case .batch = handler.work, wereTogether { return }
         condemned[event.position] = HandlerFailure(
             message: "the handler did not return within \(handler.options.timeout)",
             kind: "timeout",
             consequence: .retry(after: nil)
         )
-        care = max(care, .savepoints)
     }
 
     private enum Ending: Sendable {
@@ -482,11 +491,10 @@ final class LaneRun: Sendable {
         let limit = handler.options.timeout
         store.client.schedule(after: wait) { [self] in
             guard !ending.isSet else { return }
-            guard let (event, time) = watch.inHand, time >= limit else {
+            guard let event = watch.condemn(after: limit) else {
                 let left = watch.inHand.map { max(limit - $0.time, .milliseconds(1)) } ?? limit
                 return look(after: watch, task, ending, in: left)
             }
-            watch.condemn(event)
             task.cancel()
             store.client.schedule(after: LaneWatch.grace) { [self] in
                 guard ending.set(.overdue(event)) else { return }

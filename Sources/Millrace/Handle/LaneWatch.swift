@@ -19,8 +19,8 @@ final class LaneWatch: Sendable {
 
     private let state = Mutex(State())
 
-    /// False once the transaction was given up: it must not settle anything.
-    var isInForce: Bool { state.withLock { $0.isInForce } }
+    /// False once the transaction was given up, or an event of it condemned: it must not settle anything.
+    var isInForce: Bool { state.withLock { $0.isInForce && $0.condemned == nil } }
 
     /// The event in hand and how long it has been.
     var inHand: (event: RecordedEvent, time: Duration)? {
@@ -48,7 +48,15 @@ final class LaneWatch: Sendable {
     /// The event whose time is over, if there is one.
     var condemned: RecordedEvent? { state.withLock { $0.condemned } }
 
-    func condemn(_ event: RecordedEvent) { state.withLock { $0.condemned = event } }
+    /// Condemns the event in hand where it has been for too long. A transaction with such an event never gets to its COMMIT, so it can be run
+    /// again at once.
+    func condemn(after limit: Duration) -> RecordedEvent? {
+        state.withLock { state in
+            guard let event = state.event, .now - state.since >= limit else { return nil }
+            state.condemned = event
+            return event
+        }
+    }
 
     /// - Returns: the connection to close.
     func giveUp() -> PostgresConnection? {

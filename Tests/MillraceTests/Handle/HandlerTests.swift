@@ -374,6 +374,134 @@ struct HandlerTests {
         }
     }
 
+    /// An error of the handler's own hides that the transaction had failed before.
+    @Test func aSwallowedFailureIsFoundBehindAnErrorOfAnotherName() async throws {
+        try await withHandling { handling in
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, retry: .never)) { event, context in
+                do { try await Handling.note(event, context) } catch is PostgresError { throw Refused() }
+                if event.stream.aggregateID == "0" { _ = try? await context.transaction.query("SELECT 1 / 0") }
+                return .done
+            }
+            try await handling.publish(streams: 3, events: 1)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            #expect(try await handling.effects(of: "h").map(\.stream) == ["s/1", "s/2"])
+            #expect(
+                try await handling.texts("SELECT format('%s %s', aggregate_id, error_kind) FROM millrace.parked_events")
+                    == ["0 SQLSTATE 25P02"]
+            )
+        }
+    }
+
+    @Test func whatFollowsARetriedEventFailsByItself() async throws {
+        try await withHandling { handling in
+            try await handling.store.client.script(
+                "CREATE TABLE once (name text UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO once VALUES ('taken')"
+            )
+            let policy = HandlerRetryPolicy(attempts: 2, backoff: .init(initial: .milliseconds(20)))
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, retry: policy)) { event, context in
+                try await Handling.note(event, context)
+                if event.version == 1, context.attempt == 1 { throw Refused() }
+                if event.version == 3 { try await context.transaction.query("INSERT INTO once VALUES ('taken')") }
+                return .done
+            }
+            try await handling.publish(streams: 1, events: 4)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            #expect(try await handling.effects(of: "h").map(\.version) == [1, 2])
+            #expect(
+                try await handling.texts(
+                    "SELECT format('%s %s %s', version, error_kind, waiting) FROM millrace.parked_events"
+                ) == ["3 SQLSTATE 23505 1"]
+            )
+        }
+    }
+
+    @Test func aBatchThatTakesTooLongComesOneByOne() async throws {
+        try await withHandling { handling in
+            let options = HandlerOptions(lanes: 1, retry: .never, timeout: .milliseconds(500))
+            let handler = Handler.batches("h", options: options) { events, context in
+                if events.count > 1 { try await context.transaction.query("SELECT pg_sleep(600)") }
+                for event in events { try await Handling.note(event, context) }
+                return .done
+            }
+            try await handling.publish(streams: 3, events: 2)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            expectStreamOrder(try await handling.effects(of: "h"), streams: 3, events: 2)
+        }
+    }
+
+    @Test func aTransactionThatIdlesForLongerThanAHandlerMayIsEnded() async throws {
+        try await withHandling { handling in
+            let limits = Mutex<[String?]>([])
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, timeout: .seconds(55))) { event, context in
+                let limit = try await context.transaction.text("SHOW idle_in_transaction_session_timeout")
+                limits.withLock { $0.append(limit) }
+                return .done
+            }
+            try await handling.publish(streams: 1, events: 1)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            #expect(limits.withLock { $0 } == ["1min"])
+        }
+    }
+
+    /// Its beats pass the lane's row by where they find it locked.
+    @Test func settlingRenewsALease() async throws {
+        try await withHandling { handling in
+            let client = handling.store.client
+            try await client.query(
+                "SELECT millrace.register_handler('h', 'swift', NULL, NULL, NULL, 1, 0, 'none', 1, 0, 0, 1)"
+            )
+            let settle: PostgresStatement = """
+                SELECT millrace.settle_lane('h', 0, 1, 0, NULL, 'w', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', NULL)
+                """
+            func beat(_ lanes: String, _ tokens: String, _ milliseconds: Int) async throws -> [String] {
+                try await handling.texts(
+                    """
+                    SELECT concat_ws(' ', verdict, lane, token)
+                    FROM millrace.lease_lanes('h', '00000000-0000-0000-0000-000000000001', 'w', \(milliseconds), '\(lanes)', '\(tokens)', '{NULL}')
+                    """
+                )
+            }
+            #expect(try await beat("{}", "{}", 1_000) == ["leased 0 1", "handler"])
+            try await client.withTransaction { transaction in
+                try await transaction.query(settle)
+                #expect(try await beat("{0}", "{1}", 600_000) == ["held 0 1", "handler"])
+            }
+            try await client.query(settle)
+            #expect(
+                try await handling.texts(
+                    "SELECT (l.leased_until = w.seen_until)::text FROM millrace.handler_lanes AS l JOIN millrace.handler_workers AS w USING (worker_id)"
+                ) == ["true"]
+            )
+        }
+    }
+
+    @Test func aConflictThatShowsAtTheCommitIsNoFailure() async throws {
+        try await withHandling { handling in
+            try await handling.store.client.script(
+                """
+                CREATE SEQUENCE commits;
+                CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF nextval('commits') <= 8 THEN
+                        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'somebody else was first';
+                    END IF;
+                    RETURN NULL;
+                END
+                $$;
+                CREATE CONSTRAINT TRIGGER conflict AFTER INSERT ON effects DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW EXECUTE FUNCTION conflict();
+                """
+            )
+            let handler = Handler("h", options: HandlerOptions(lanes: 1, retry: .never)) { event, context in
+                try await Handling.note(event, context)
+                return .done
+            }
+            try await handling.publish(streams: 2, events: 2)
+            try await handling.working([handler]) { _ in try await handling.isDone("h") }
+            expectStreamOrder(try await handling.effects(of: "h"), streams: 2, events: 2)
+        }
+    }
+
     private struct Ordered: TypedEvent {
         static let eventType = "ordered"
         let cents: Int

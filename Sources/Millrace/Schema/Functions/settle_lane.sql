@@ -35,7 +35,12 @@ BEGIN
     UPDATE millrace.handler_lanes AS l
     SET checkpoint = p_checkpoint,
         moved_at = CASE WHEN p_checkpoint > l.checkpoint THEN clock_timestamp() ELSE l.moved_at END,
-        stored_at = CASE WHEN p_checkpoint > l.checkpoint THEN p_stored_at ELSE l.stored_at END
+        stored_at = CASE WHEN p_checkpoint > l.checkpoint THEN p_stored_at ELSE l.stored_at END,
+        -- lease_lanes passes a row by that is locked as this one is from here on, beat by beat where that is mostly so.
+        leased_until = greatest(l.leased_until, (
+            SELECT w.seen_until FROM millrace.handler_workers AS w
+            WHERE w.handler_id = l.handler_id AND w.worker_id = l.worker_id AND w.name = p_worker
+        ))
     WHERE l.handler_id = p_handler_id AND l.lane = p_lane AND l.token = p_token AND l.checkpoint <= p_checkpoint;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
