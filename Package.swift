@@ -18,7 +18,9 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 
@@ -37,6 +39,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
@@ -53,7 +56,7 @@ let package = Package(
         ),
         .target(
             name: "Millrace",
-            dependencies: ["MillracePostgres", logging],
+            dependencies: ["MillracePostgres", collections, lifecycle, logging, metrics],
             resources: [
                 .embedInCode("Schema/Migrations"), .embedInCode("Schema/Functions"), .embedInCode("Schema/Queries"),
             ],
@@ -73,7 +76,7 @@ let package = Package(
             ],
             resources: [
                 .embedInCode("Bench/Programs"), .embedInCode("Bench/SQL"), .embedInCode("Demo/SQL"),
-                .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"), .embedInCode("Up/SQL"),
+                .embedInCode("Doctor/SQL"), .embedInCode("Stats/SQL"),
             ],
             swiftSettings: rules
         ),

@@ -22,6 +22,8 @@ public enum EventStoreError: Error, Sendable {
     case cannotReadLog(_ message: String, hint: String?)
     /// The checkpoint was taken from another life of this store: before a restore, or before a promotion.
     case unknownEpoch(expected: UUID, actual: UUID)
+    /// There is no handler of this name, it is registered with other events or lanes, or what it has under way does not allow it.
+    case handlerRefused(_ message: String, hint: String?)
     /// There is no schema `millrace` in this database, or an older one.
     case notMigrated(_ message: String)
     /// Everything else PostgreSQL or the connection to it had to say.
@@ -35,7 +37,8 @@ extension EventStoreError: CustomStringConvertible {
             "not appended: " + conflicts.map(\.description).joined(separator: "; ")
         case .partlyRepeated:
             "not appended: some of the event ids are stored already and some are not; retry a request whole, or give new ids"
-        case .invalidEvent(let message, let hint), .cannotReadLog(let message, let hint):
+        case .invalidEvent(let message, let hint), .cannotReadLog(let message, let hint),
+            .handlerRefused(let message, let hint):
             hint.map { "\(message). \($0)" } ?? message
         case .outcomeUnknown(let ids):
             "it is unknown whether \(ids.count) event(s) were stored, because the answer was lost or not waited for: append them again with the same ids to settle it"
@@ -67,6 +70,8 @@ extension EventStoreError {
             self = .partlyRepeated
         case .millraceIsolation, .millraceStandby, .millraceSequenceUnseen:
             self = .cannotReadLog(server.message, hint: server.hint)
+        case .millraceHandler, .millraceReplayOpen:
+            self = .handlerRefused(server.message, hint: server.hint)
         case .undefinedTable, .undefinedFunction, .invalidSchemaName:
             self = .notMigrated(server.message)
         default:

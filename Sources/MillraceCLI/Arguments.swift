@@ -60,6 +60,25 @@ extension StartingPoint: ExpressibleByArgument {
     }
 }
 
+extension HandlerResetTarget: ExpressibleByArgument {
+    public init?(argument: String) {
+        switch argument {
+        case "start": self = .start
+        case "end": self = .end
+        default:
+            if let position = Int64(argument), position >= 0 {
+                self = .after(Position(position))
+            } else if let instant = Instant(argument: argument) {
+                self = .time(instant.date)
+            } else {
+                return nil
+            }
+        }
+    }
+}
+
+extension ParkedEvent.Status: ExpressibleByArgument {}
+
 /// The filter of the commands that read the log.
 struct FilterOptions: ParsableArguments {
     @Option(name: .customLong("type"), help: "Only events of this type; may be given several times.")

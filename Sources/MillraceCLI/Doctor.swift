@@ -6,7 +6,7 @@ struct Doctor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Look for what is wrong, or will be, and say what to do about it.",
         discussion: """
-            Changes nothing and scans nothing: settings, privileges, the catalogue, who holds the horizon.
+            Changes nothing and scans nothing: settings, privileges, the catalogue, who holds the horizon, who handles events.
 
             Exit codes: \(ExitStatus.done.rawValue) where all is fine or there are only warnings, \
             \(ExitStatus.unhealthy.rawValue) where a check failed, \(ExitStatus.unreachable.rawValue) where no \
@@ -20,7 +20,7 @@ struct Doctor: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long a transaction may hold the horizon without a warning; ten times as long is a failure.",
+            "How long a transaction may hold the horizon, or events may wait for a worker, without a warning; a transaction ten times as long is a failure.",
             valueName: "seconds"
         )
     )

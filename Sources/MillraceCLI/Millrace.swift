@@ -14,8 +14,12 @@ struct Millrace: AsyncParsableCommand {
             """,
         version: "0.1.0",
         groupedSubcommands: [
-            CommandGroup(name: "RUN", subcommands: [Up.self, Demo.self, Migrate.self]),
+            CommandGroup(name: "RUN", subcommands: [Up.self, Demo.self, Work.self, Migrate.self]),
             CommandGroup(name: "EVENTS", subcommands: [Publish.self, Import.self, Read.self, Tail.self, Rebuild.self]),
+            CommandGroup(
+                name: "HANDLERS",
+                subcommands: [Handlers.self, Parked.self, Pause.self, Resume.self, Reset.self, Replay.self]
+            ),
             CommandGroup(name: "LOOK", subcommands: [Stats.self, Doctor.self, Bench.self]),
         ]
     )

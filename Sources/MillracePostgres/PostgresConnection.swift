@@ -229,6 +229,12 @@ public actor PostgresConnection: PostgresSession {
         }
     }
 
+    /// Sends statements whose results nobody waits for, ahead of whatever the caller sends next. What goes wrong with them shows there,
+    /// where they are in a transaction, and nowhere otherwise.
+    package nonisolated func post(_ calls: [PostgresCall]) {
+        start(.batch(calls), timeout: configuration.queryTimeout) { _ in }
+    }
+
     /// Runs `observer` once, on the loop's thread, when the connection is closed; at once where it is already.
     nonisolated func onClose(_ observer: @escaping @Sendable () -> Void) {
         PollLoop.shared.submit { [self] in

@@ -87,6 +87,35 @@ extension RecordedEvent {
     func hasType(_ name: String) -> Bool { has(name, at: 0..<ends.type) }
     func hasAggregateType(_ name: String) -> Bool { has(name, at: ends.type..<ends.aggregateType) }
 
+    /// As ``StreamID/lane(of:)``, without the names.
+    func lane(of lanes: Int) -> Int {
+        var hash = LaneHash()
+        hash.add(bytes[Int(ends.type)..<Int(ends.aggregateType)])
+        hash.add(CollectionOfOne(UInt8(ascii: "/")))
+        hash.add(bytes[Int(ends.aggregateType)..<Int(ends.aggregateID)])
+        return hash.lane(of: lanes)
+    }
+
+    /// The same event with other data: what an operator has put in its place for a handler.
+    func replacing(_ data: JSON) -> RecordedEvent {
+        RecordedEvent(self, data)
+    }
+
+    private init(_ event: RecordedEvent, _ data: JSON) {
+        position = event.position
+        id = event.id
+        occurredAt = event.occurredAt
+        createdAt = event.createdAt
+        storedVersion = event.storedVersion
+        presence = event.presence
+        bytes = event.bytes[..<Int(event.ends.aggregateID)] + data.utf8 + event.bytes[Int(event.ends.data)...]
+        var ends = event.ends
+        ends.data = ends.aggregateID + UInt32(data.utf8.count)
+        ends.metadata = ends.data + (event.ends.metadata - event.ends.data)
+        ends.contentType = ends.metadata + (event.ends.contentType - event.ends.metadata)
+        self.ends = ends
+    }
+
     private func has(_ name: String, at range: Range<UInt32>) -> Bool {
         name.utf8.count == range.count && bytes[Int(range.lowerBound)..<Int(range.upperBound)].elementsEqual(name.utf8)
     }

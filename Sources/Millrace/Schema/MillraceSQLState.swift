@@ -13,6 +13,10 @@ extension PostgresSQLState {
     static let millraceArgument: Self = "MR011"
     static let millraceImportRefused: Self = "MR013"
     static let millraceChunkUnfinished: Self = "MR014"
+    static let millraceHandler: Self = "MR015"
+    static let millraceLeaseLost: Self = "MR016"
+    static let millraceTooManyParked: Self = "MR017"
+    static let millraceReplayOpen: Self = "MR018"
 }
 
 /// PostgreSQL's own codes for what CREATE OR REPLACE cannot do, and DROP without CASCADE.

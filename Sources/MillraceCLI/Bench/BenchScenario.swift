@@ -4,7 +4,7 @@ import MillracePostgres
 
 /// What can be measured by itself, in the order of a run; each gets a new database.
 enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
-    case callers, publish, append, `import`, stream, read, fanout, latency, horizon, hot, growth
+    case callers, publish, append, `import`, stream, read, fanout, latency, handle, horizon, hot, growth
 
     var title: String {
         switch self {
@@ -16,6 +16,7 @@ enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .read: "Reading the whole log"
         case .fanout: "Live subscribers"
         case .latency: "End to end, open loop"
+        case .handle: "Handling the whole log"
         case .horizon: "The horizon under load"
         case .hot: "One stream that everybody appends to"
         case .growth: "A log that has grown"
@@ -35,6 +36,7 @@ enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .read: try await ReadScenario(stage: stage).run()
         case .fanout: try await FanoutScenario(stage: stage).run()
         case .latency: try await LatencyScenario(stage: stage).run()
+        case .handle: try await HandleScenario(stage: stage).run()
         case .horizon: try await HorizonScenario(stage: stage).run()
         case .hot: try await HotScenario(stage: stage).run()
         case .growth: try await GrowthScenario(stage: stage).run()

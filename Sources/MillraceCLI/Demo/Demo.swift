@@ -12,7 +12,7 @@ struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run an order system for a while and check what came of it.",
         discussion: """
-            Producers publish the events of many orders at once; three consumers (billing, shipping, a live projection \
+            Producers publish the events of many orders at once; three handlers (billing, shipping, a live projection \
             of revenue) handle every one of them. The summary compares what was published with what the tables hold.
 
             Events cannot be deleted, so the demo's go to Millrace's own PostgreSQL in --data-dir, whatever DATABASE_URL and \
@@ -47,7 +47,7 @@ struct Demo: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let connections = min(producers, 16) + OrderConsumer.allCases.count + 2
+        let connections = min(producers, 16) + OrderConsumer.allCases.count * 2 + 2
         try await database.withStore(on: database.choiceByOptions, connections: connections) { [self] store in
             let progress = DemoProgress()
             // Ctrl-C stops the producers only; the consumers finish, and the summary is told.
@@ -64,14 +64,15 @@ struct Demo: AsyncParsableCommand {
         let run = String(UUID().uuidString.lowercased().prefix(8))
         try await store.client.script(DemoSQL.schema)
         let start = try await store.lastPosition()
+        let worker = HandlerWorker(
+            store,
+            handlers: OrderConsumer.allCases.map { $0.handler(run: run, from: start, progress: progress) },
+            options: WorkerOptions(lanesAtOnce: OrderConsumer.allCases.count),
+            logger: DatabaseOptions.logger
+        )
         try await withThrowingTaskGroup(of: Void.self) { group in
-            var subscriptions: [PageSubscription] = []
-            for consumer in OrderConsumer.allCases {
-                let pages = try await consumer.subscription(to: store, run: run, from: start)
-                subscriptions.append(pages)
-                group.addTask { try await consumer.handle(pages, of: store, run: run, progress: progress) }
-            }
-            group.addTask { [subscriptions] in try await conduct(subscriptions, progress) }
+            group.addTask { try await worker.run() }
+            group.addTask { try await conduct(worker, progress) }
             group.addTask { try await produce(store, run, progress) }
             // The first failure ends the others at once; waitForAll() would let them finish.
             while try await group.next() != nil {}
@@ -82,7 +83,7 @@ struct Demo: AsyncParsableCommand {
     }
 
     /// Shows the run while it goes, and ends the consumers when they have handled everything.
-    private func conduct(_ subscriptions: [PageSubscription], _ progress: DemoProgress) async throws {
+    private func conduct(_ worker: HandlerWorker, _ progress: DemoProgress) async throws {
         var display = DemoDisplay(progress: progress, isShown: !output.json)
         let deadline = seconds.map { ContinuousClock.now + .seconds($0) }
         while !progress.hasFinishedPublishing {
@@ -96,7 +97,11 @@ struct Demo: AsyncParsableCommand {
             if display.terminal.isInteractive { try display.show() }
         }
         try display.show()
-        for subscription in subscriptions { subscription.stop() }
+        for consumer in OrderConsumer.allCases {
+            // What is missing after that the summary says.
+            try? await worker.store.waitUntilHandled(by: consumer.handlerName, within: Demo.drainLimit)
+        }
+        worker.stop()
     }
 
     private func produce(_ store: EventStore, _ run: String, _ progress: DemoProgress) async throws {

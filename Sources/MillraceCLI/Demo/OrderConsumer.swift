@@ -7,42 +7,36 @@ import MillracePostgres
     import Foundation
 #endif
 
-/// The three consumers of the demo. Each receives every event, in its own time, and writes what it makes of a page
-/// together with its checkpoint in one transaction: exactly once, whatever is killed when.
+/// The three consumers of the demo. Each is a handler that receives every event and writes what it makes of it in the transaction in which its
+/// checkpoint moves: exactly once, whatever is killed when.
 enum OrderConsumer: String, CaseIterable, Sendable {
     case billing
     case shipping
     case revenue
 
-    /// The log from this consumer's checkpoint on, or from where the run began.
-    func subscription(to store: EventStore, run: String, from start: Position) async throws -> PageSubscription {
-        let rows = try await store.client.query(DemoSQL.checkpoint, [.text(run), .text(rawValue)])
-        let checkpoint = try rows.first.map { Position(try $0.decode(Int64.self, at: 0)) }
-        return store.subscribeToPages(from: .after(checkpoint ?? start))
-    }
+    var handlerName: String { "demo.\(rawValue)" }
 
-    /// Handles what comes until the subscription is stopped.
-    func handle(_ pages: PageSubscription, of store: EventStore, run: String, progress: DemoProgress) async throws {
-        for try await page in pages {
-            let events = page.events.filter { $0.stream.aggregateID.hasPrefix(run + "-") }
-            try await store.client.withTransaction { transaction in
-                try await record(events, upTo: page.scannedTo, run: run, in: transaction)
-                try await act(on: events, run: run, in: transaction)
-            }
+    /// - Parameter start: where the run begins. Where the handler is known from an earlier run, it goes on behind that.
+    func handler(run: String, from start: Position, progress: DemoProgress) -> Handler {
+        let options = HandlerOptions(lanes: 4, beginning: .after(start))
+        return .batches(handlerName, options: options) { events, context in
+            let events = events.filter { $0.stream.aggregateID.hasPrefix(run + "-") }
+            try await record(events, run: run, in: context.transaction)
+            try await act(on: events, run: run, in: context.transaction)
             progress.handled(events, by: self)
+            return .done
         }
     }
 
     private func record(
         _ events: [RecordedEvent],
-        upTo position: Position,
         run: String,
         in transaction: PostgresTransaction
     ) async throws {
         try await transaction.query(
             DemoSQL.record,
             [
-                .text(run), .text(rawValue), .int8(position.rawValue),
+                .text(run), .text(rawValue),
                 .int8Array(events.map(\.position.rawValue)),
                 .textArray(events.map(\.stream.aggregateType)),
                 .textArray(events.map(\.stream.aggregateID)),
@@ -81,7 +75,6 @@ enum OrderConsumer: String, CaseIterable, Sendable {
 /// The demo's own statements, compiled in from Demo/SQL.
 enum DemoSQL {
     static let schema = String(decoding: PackageResources.demo_schema_sql, as: UTF8.self)
-    static let checkpoint = statement(PackageResources.demo_checkpoint_sql)
     static let record = statement(PackageResources.demo_record_sql)
     static let billing = statement(PackageResources.demo_billing_sql)
     static let shipping = statement(PackageResources.demo_shipping_sql)

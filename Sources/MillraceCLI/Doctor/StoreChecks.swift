@@ -41,6 +41,7 @@ struct StoreChecks {
         checks += try await looked("immutability") { try await guards() }
         checks += try await looked("publication") { [try await publication()] }
         checks += try await looked("replication slots") { try await slots() }
+        checks += try await looked("handlers") { try await handlers() }
         return checks
     }
 
@@ -132,6 +133,12 @@ struct StoreChecks {
                     "let it finish, or settle it: \(holder.settleWith ?? "as a member of pg_read_all_stats look again")"
             )
         }
+    }
+
+    private func handlers() async throws -> [Check] {
+        // What is pending lies below a horizon, which a standby has none of.
+        if server.isStandby { return [] }
+        return try await HandlerChecks(client: client, patience: patience).run()
     }
 
     private func prepared() async throws -> Check {

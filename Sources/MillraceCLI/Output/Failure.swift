@@ -73,7 +73,7 @@ struct Failure: Error, CustomStringConvertible {
         case .versionConflict, .partlyRepeated: self.init(.conflict, "\(error)")
         case .invalidEvent: self.init(.badInput, "\(error)")
         case .outcomeUnknown: self.init(.outcomeUnknown, "\(error)")
-        case .cannotReadLog, .unknownEpoch, .notMigrated: self.init(.failed, "\(error)")
+        case .cannotReadLog, .unknownEpoch, .handlerRefused, .notMigrated: self.init(.failed, "\(error)")
         }
     }
 

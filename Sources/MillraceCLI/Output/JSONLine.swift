@@ -9,13 +9,26 @@ struct JSONLine {
         members.append("\(JSONLine.quoted(name)):\(JSONLine.quoted(string))")
     }
     mutating func add(_ name: String, number: Int64) { members.append("\(JSONLine.quoted(name)):\(number)") }
+    mutating func add(_ name: String, string: String?) {
+        if let string { add(name, string: string) } else { add(name, json: .null) }
+    }
+    mutating func add(_ name: String, number: Int64?) {
+        if let number { add(name, number: number) } else { add(name, json: .null) }
+    }
+    mutating func add(_ name: String, seconds: Duration?) {
+        if let seconds { add(name, json: JSON(seconds.seconds.fixed(3))) } else { add(name, json: .null) }
+    }
+    mutating func add(_ name: String, objects: [JSONLine]) {
+        add(name, json: JSON("[\(objects.map(\.object).joined(separator: ","))]"))
+    }
     mutating func add(_ name: String, bool: Bool) { members.append("\(JSONLine.quoted(name)):\(bool)") }
 
     mutating func add(_ name: String, strings: [String]) {
         members.append("\(JSONLine.quoted(name)):[\(strings.map(JSONLine.quoted).joined(separator: ","))]")
     }
 
-    var line: String { "{\(members.joined(separator: ","))}\n" }
+    var line: String { object + "\n" }
+    private var object: String { "{\(members.joined(separator: ","))}" }
 
     private static func quoted(_ text: String) -> String {
         var quoted = "\""

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Logging
 import Millrace
 import MillraceEmbedded
 import MillracePostgres
@@ -8,17 +7,14 @@ struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run Millrace's own PostgreSQL in the foreground, until Ctrl-C.",
         discussion: """
+            Includes the daemon (millrace work): SQL handlers run, months are made and closed.
+
             Starts it in --data-dir, brings the schema up to date, and prints the URL any PostgreSQL driver connects \
             with. The folder outlives the process; deleting it deletes the events.
             """
     )
 
-    /// How often the partitions of the next months are looked after; they are made months ahead, so one failure matters
-    /// little.
-    static let partitionInterval = Duration.seconds(24 * 60 * 60)
-
-    private static let makePartitions = PostgresStatement.embedded(PackageResources.up_partitions_sql)
-    private static let missedPartition = ["busy", "in_default"]
+    private static let connections = 8
 
     @Option(
         name: .customLong("data-dir"),
@@ -46,10 +42,15 @@ struct Up: AsyncParsableCommand {
         let server = try await EmbeddedPostgres.start(configuration, logger: DatabaseOptions.logger)
         do {
             try await Interruption.watching { [self] in
-                try await DatabaseOptions.withClient(server.connectionString, connections: 2) { client in
+                try await DatabaseOptions.withClient(server.connectionString, connections: Up.connections) { client in
                     _ = try await Migrator(client: client).migrate()
                     try announce(server, after: ContinuousClock.now - began)
-                    async let _ = keepPartitionsAhead(client)
+                    let daemon = Daemon(
+                        client,
+                        options: WorkerOptions(lanesAtOnce: Up.connections / 2),
+                        logger: DatabaseOptions.logger
+                    )
+                    async let _ = daemon.run()
                     try await server.waitUntilExit()
                 }
             }
@@ -60,27 +61,6 @@ struct Up: AsyncParsableCommand {
         } catch {
             try? await server.stop(.fast)
             throw error
-        }
-    }
-
-    /// Makes the partitions of the months ahead and closes the months that are over, until it is cancelled: the server may run
-    /// for longer than those last that
-    /// the migration at its start has made. Never fails, because events of a month without one are stored all the same.
-    private func keepPartitionsAhead(_ client: PostgresClient) async {
-        while true {
-            do {
-                try await Task.sleep(for: Up.partitionInterval)
-                for row in try await client.query(Up.makePartitions) {
-                    let name = try row.decode(String.self, named: "partition_name")
-                    let outcome = try row.decode(String.self, named: "outcome")
-                    let level = Up.missedPartition.contains(outcome) ? Logger.Level.warning : .debug
-                    DatabaseOptions.logger.log(level: level, "partition \(name): \(outcome)")
-                }
-                try await Migrator(client: client).closeMonths()
-            } catch {
-                if Task.isCancelled { return }
-                DatabaseOptions.logger.error("no partitions made for the months ahead: \(error)")
-            }
         }
     }
 

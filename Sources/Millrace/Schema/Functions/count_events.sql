@@ -9,6 +9,7 @@ DECLARE
     v_counted_to bigint;
     v_horizon    bigint;
     v_up_to      bigint;
+    v_since      timestamptz;
 BEGIN
     PERFORM millrace.check_isolation();
     SELECT c.counted_to INTO v_counted_to FROM millrace.event_counts_end AS c FOR UPDATE SKIP LOCKED;
@@ -16,12 +17,14 @@ BEGIN
         RETURN NULL;
     END IF;
     v_horizon := millrace.horizon();
+    -- Once: a STABLE function in a filter is called for every row.
+    v_since := millrace.stored_from(v_counted_to);
 
     WITH new AS MATERIALIZED (
         SELECT e.event_type, e.aggregate_type, e.id
         FROM millrace.events AS e
         WHERE e.id > v_counted_to AND e.id <= least(v_horizon, v_counted_to + greatest(p_limit, 1))
-          AND e.created_at >= millrace.stored_from(v_counted_to)
+          AND e.created_at >= v_since
     ), counted AS (
         INSERT INTO millrace.event_counts AS c (event_type, aggregate_type, events)
         SELECT n.event_type, n.aggregate_type, count(*) FROM new AS n GROUP BY n.event_type, n.aggregate_type
@@ -33,7 +36,7 @@ BEGIN
     IF v_up_to IS NULL AND v_counted_to + greatest(p_limit, 1) < v_horizon THEN
         SELECT e.id - 1 INTO v_up_to
         FROM millrace.events AS e
-        WHERE e.id > v_counted_to AND e.id <= v_horizon AND e.created_at >= millrace.stored_from(v_counted_to)
+        WHERE e.id > v_counted_to AND e.id <= v_horizon AND e.created_at >= v_since
         ORDER BY e.id
         LIMIT 1;
     END IF;

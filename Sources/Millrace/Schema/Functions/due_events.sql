@@ -1,7 +1,7 @@
 -- The heads of a lane's waiting streams whose time has come, with their events; the one that waits longest first.
 CREATE OR REPLACE FUNCTION millrace.due_events(p_handler_id text, p_lane int, p_limit int)
 RETURNS TABLE (
-    status text, attempts int, waiting bigint, edited_data jsonb,
+    status text, attempts int, waiting bigint, edited_data jsonb, discard_reason text,
     id bigint, event_id uuid, event_type text, aggregate_type text, aggregate_id text, version int, event_data jsonb, metadata jsonb,
     occurred_at timestamptz, created_at timestamptz, payload bytea, content_type text
 )
@@ -10,7 +10,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT p.status, p.attempts, p.waiting, p.edited_data,
+    SELECT p.status, p.attempts, p.waiting, p.edited_data, p.discard_reason,
            e.id, e.event_id, e.event_type, e.aggregate_type, e.aggregate_id, e.version, e.event_data, e.metadata, e.occurred_at,
            e.created_at, e.payload, e.content_type
     FROM (

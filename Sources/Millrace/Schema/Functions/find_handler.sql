@@ -1,5 +1,7 @@
--- A handler's row, locked against other changes of it where p_lock; MR015 where there is none. The lock lets those pass who only refer to
--- the row: with a stronger one, two lanes that fail at once and both stop their handler would wait for each other.
+-- A handler's row, locked against other changes of it where p_lock; MR015 where there is none.
+--
+-- No stronger lock than that: the foreign keys of what a worker inserts lock the row too, after his lane. With FOR UPDATE a reset, which goes on
+-- to the lanes, and that worker would wait for each other, and so would two lanes that fail at once and both stop their handler.
 CREATE OR REPLACE FUNCTION millrace.find_handler(p_handler_id text, p_lock boolean DEFAULT false) RETURNS millrace.event_handlers
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$

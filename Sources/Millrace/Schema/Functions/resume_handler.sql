@@ -8,6 +8,10 @@ BEGIN
     UPDATE millrace.event_handlers AS h
     SET state = 'active', state_reason = NULL, state_since = clock_timestamp()
     WHERE h.handler_id = p_handler_id AND h.state <> 'active';
+    IF FOUND THEN
+        INSERT INTO millrace.handler_actions (action, handler_id, details)
+        VALUES ('resume', p_handler_id, jsonb_build_object('state', v_handler.state, 'state_reason', v_handler.state_reason));
+    END IF;
     PERFORM millrace.ring_handlers(p_handler_id);
     RETURN v_handler.state;
 END

@@ -41,6 +41,7 @@ BEGIN
             last_failed_at = excluded.last_failed_at,
             next_attempt_at = excluded.next_attempt_at,
             waiting = excluded.waiting,
+            discard_reason = NULL,
             edited_data = CASE WHEN p.position = excluded.position THEN p.edited_data END,
             edited_by = CASE WHEN p.position = excluded.position THEN p.edited_by END;
 

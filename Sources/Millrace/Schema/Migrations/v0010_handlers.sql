@@ -86,6 +86,8 @@ CREATE TABLE millrace.parked_events (
     -- What the handler gets in the place of the event's data. The event itself never changes.
     edited_data     jsonb,
     edited_by       text,
+    -- Why it is passed over, where it is being discarded.
+    discard_reason  text,
     CONSTRAINT parked_events_pkey PRIMARY KEY (handler_id, aggregate_type, aggregate_id),
     CONSTRAINT parked_events_handler_fkey FOREIGN KEY (handler_id) REFERENCES millrace.event_handlers (handler_id) ON DELETE CASCADE,
     CONSTRAINT parked_events_status_is_known CHECK (status IN ('retrying', 'discarding', 'parked')),
@@ -165,9 +167,13 @@ CREATE TABLE millrace.handler_replays (
     last_position  bigint      NOT NULL,
     requested_by   text        NOT NULL DEFAULT session_user,
     requested_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Whoever handles it stops at the lanes' checkpoints then.
+    cancelled_by   text,
+    cancelled_at   timestamptz,
     CONSTRAINT handler_replays_pkey PRIMARY KEY (replay_id),
     CONSTRAINT handler_replays_handler_fkey FOREIGN KEY (handler_id) REFERENCES millrace.event_handlers (handler_id) ON DELETE CASCADE,
-    CONSTRAINT handler_replays_have_a_length CHECK (first_position <= last_position)
+    CONSTRAINT handler_replays_have_a_length CHECK (first_position <= last_position),
+    CONSTRAINT handler_replays_are_cancelled_by_somebody CHECK ((cancelled_by IS NULL) = (cancelled_at IS NULL))
 );
 CREATE TABLE millrace.handler_replay_lanes (
     replay_id  bigint NOT NULL,
@@ -179,6 +185,28 @@ CREATE TABLE millrace.handler_replay_lanes (
     CONSTRAINT handler_replay_lanes_replay_fkey FOREIGN KEY (replay_id) REFERENCES millrace.handler_replays (replay_id) ON DELETE CASCADE
 );
 
+-- What operators did to handlers and to events that waited, and why. It outlives what it speaks of, hence no foreign key.
+CREATE TABLE millrace.handler_actions (
+    action_id  bigint      GENERATED ALWAYS AS IDENTITY,
+    acted_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    acted_by   text        NOT NULL DEFAULT session_user,
+    action     text        NOT NULL,
+    handler_id text        COLLATE "C" NOT NULL,
+    -- Of the event, where one is meant.
+    position   bigint,
+    event_id   uuid,
+    reason     text,
+    -- What is needed to understand it later, or to undo it: how it was before.
+    details    jsonb,
+    CONSTRAINT handler_actions_pkey PRIMARY KEY (action_id),
+    CONSTRAINT handler_actions_action_is_known CHECK (
+        action IN ('pause', 'stop', 'resume', 'reset', 'replay', 'cancel_replay', 'retry', 'discard', 'edit')
+    ),
+    CONSTRAINT handler_actions_discard_for_a_reason CHECK (action <> 'discard' OR reason IS NOT NULL)
+);
+CREATE INDEX handler_actions_by_handler ON millrace.handler_actions (handler_id, action_id);
+CREATE INDEX handler_actions_by_event ON millrace.handler_actions (position, handler_id) WHERE position IS NOT NULL;
+
 -- What has had its effect already: for a receiver of events whose effects are here, while the sender's checkpoint is elsewhere.
 CREATE TABLE millrace.inbox (
     receiver    text        COLLATE "C" NOT NULL,
@@ -189,5 +217,5 @@ CREATE TABLE millrace.inbox (
 
 GRANT SELECT ON millrace.event_handlers, millrace.handler_lanes, millrace.handler_workers, millrace.parked_events, millrace.handled_ahead,
     millrace.handler_counts, millrace.event_counts, millrace.event_counts_end, millrace.event_audit, millrace.handler_replays,
-    millrace.handler_replay_lanes, millrace.inbox
+    millrace.handler_replay_lanes, millrace.handler_actions, millrace.inbox
     TO millrace_consumer, millrace_admin;

@@ -45,7 +45,8 @@ struct HotScenario {
         var whole = Turn()
         var rates: [Double] = []
         for part in 0..<HotScenario.parts {
-            let turn = try await Turn.taken(by: callers, for: order.duration / HotScenario.parts) { [stage] task, clock in
+            let turn = try await Turn.taken(by: callers, for: order.duration / HotScenario.parts) {
+                [stage] task, clock in
                 var number = order.number + part + task
                 while clock.isRunning {
                     let body = stage.orders[number]

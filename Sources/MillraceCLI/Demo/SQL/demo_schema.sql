@@ -3,14 +3,6 @@
 SELECT pg_advisory_xact_lock(hashtextextended('millrace_demo', 0));
 CREATE SCHEMA IF NOT EXISTS millrace_demo;
 
--- How far each consumer has come: moves in the transaction that writes the consumer's effects.
-CREATE TABLE IF NOT EXISTS millrace_demo.checkpoints (
-    run       text   NOT NULL,
-    consumer  text   NOT NULL,
-    position  bigint NOT NULL,
-    CONSTRAINT checkpoints_pkey PRIMARY KEY (run, consumer)
-);
-
 -- Every delivery of every event, in the order of handling. Deliberately without a unique constraint: the summary counts
 -- repetitions, and a constraint would hide what it is to find.
 CREATE TABLE IF NOT EXISTS millrace_demo.handled (

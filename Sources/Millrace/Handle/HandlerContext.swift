@@ -1,0 +1,113 @@
+public import Logging
+public import MillracePostgres
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// What a handler is given with an event, for as long as it handles it.
+public struct HandlerContext: Sendable {
+    /// The transaction in which the checkpoint moves: what is written here has its effect exactly once. Other events of the lane share it.
+    /// It must not be used after the handler has returned.
+    public let transaction: PostgresTransaction
+    public let store: EventStore
+    public let handler: String
+    public let lane: Int
+    /// How often the event has been handled, this time included; a batch handler's counts for each of its events.
+    public let attempt: Int
+    let baseLogger: Logger
+    let event: RecordedEvent?
+    let publishing: Publishing
+
+    /// Whether events were appended in the transaction, so that subscribers are told after its commit.
+    final class Publishing: Sendable {
+        let hasAppended = Atomic(false)
+    }
+
+    /// Names the handler and the event, with its correlation and trace, in every line; made when it is asked for.
+    public var logger: Logger {
+        var logger = baseLogger
+        guard let event else { return logger }
+        for (key, value) in HandlerContext.details(event, handler, lane, attempt) { logger[metadataKey: key] = value }
+        return logger
+    }
+
+    /// The same for every attempt at this event by this handler, and for no other: what a receiver elsewhere recognises a repetition by.
+    /// That of the first event where a batch is handled.
+    public var idempotencyKey: String { "\(handler)/\(event?.id.uuidString.lowercased() ?? "batch")" }
+
+    /// That of event `event` in a batch.
+    public func idempotencyKey(of event: RecordedEvent) -> String { "\(handler)/\(event.id.uuidString.lowercased())" }
+
+    /// The event's metadata: correlation, causation and trace of its publisher.
+    public var metadata: EventMetadata { (try? event?.decodeMetadata()) ?? EventMetadata() }
+
+    /// Appends events in the handler's transaction: they are stored with its effects, exactly once.
+    ///
+    /// Where their metadata does not say otherwise they have the event's id as `causation_id`, its `correlation_id` (or its id, where it has
+    /// none) and its `traceparent`.
+    @discardableResult
+    public func append(
+        _ events: [NewEvent],
+        to stream: StreamID,
+        expecting expected: ExpectedVersion = .any
+    ) async throws -> AppendResult {
+        publishing.hasAppended.store(true, ordering: .relaxed)
+        return try await store.append(events.map(caused), to: stream, expecting: expected, in: transaction)
+    }
+
+    /// Appends a typed event; see ``append(_:to:expecting:)-(_,_,_)``.
+    @discardableResult
+    public func append(
+        _ event: some TypedEvent,
+        to stream: StreamID,
+        expecting expected: ExpectedVersion = .any
+    ) async throws -> AppendResult {
+        try await append([NewEvent(event)], to: stream, expecting: expected)
+    }
+
+    /// What log lines about an event carry, under the same keys everywhere.
+    static func details(_ event: RecordedEvent, _ handler: String, _ lane: Int, _ attempt: Int) -> Logger.Metadata {
+        var details: Logger.Metadata = [
+            "handler": "\(handler)", "lane": "\(lane)", "attempt": "\(attempt)",
+            "event_id": "\(event.id.uuidString.lowercased())",
+            "event_type": "\(event.type)", "stream": "\(event.stream)", "version": "\(event.version)",
+            "position": "\(event.position)",
+        ]
+        if let metadata = try? event.decodeMetadata() {
+            details["correlation_id"] = metadata.correlationID.map { "\($0)" }
+            details["traceparent"] = metadata.traceparent.map { "\($0)" }
+        }
+        return details
+    }
+
+    private func caused(_ new: NewEvent) throws -> NewEvent {
+        guard let event else { return new }
+        let ours = metadata
+        let theirs = try new.metadata?.decode(EventMetadata.self) ?? EventMetadata()
+        var missing = EventMetadata()
+        let id = event.id.uuidString.lowercased()
+        if theirs.causationID == nil { missing.causationID = id }
+        if theirs.correlationID == nil { missing.correlationID = ours.correlationID ?? id }
+        if theirs.traceparent == nil { missing.traceparent = ours.traceparent }
+        var new = new
+        new.metadata = try JSON(encoding: missing).joined(with: new.metadata)
+        return new
+    }
+}
+
+extension JSON {
+    /// One object with the keys of both, which have none in common; text is joined, so that nothing of either is lost.
+    fileprivate func joined(with other: JSON?) -> JSON {
+        guard let other, let start = other.utf8.firstIndex(of: UInt8(ascii: "{")) else { return self }
+        let rest = other.utf8[(start + 1)...]
+        guard let first = rest.first(where: { !" \t\r\n".utf8.contains($0) }), first != UInt8(ascii: "}") else {
+            return self
+        }
+        if utf8.count <= 2 { return other }
+        return JSON(utf8: utf8.dropLast() + [UInt8(ascii: ",")] + rest)
+    }
+}

@@ -1,0 +1,184 @@
+public import Logging
+import MillracePostgres
+public import ServiceLifecycle
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// How a process shares the work with others.
+public struct WorkerOptions: Sendable {
+    /// Shown to operators. The host's name and the process's id unless told otherwise.
+    public var name: String
+    /// How long a lane stays with a process that says nothing any more: after a kill its lanes move within this and a beat.
+    public var lease: Duration
+    /// How often leases are renewed, lanes are shared out and operators' wishes are looked for; hints make it sooner.
+    public var beat: Duration
+    /// Lanes that handle events at the same time, each on a connection of the store's client; nil: half of its connections, so that
+    /// handlers find others.
+    public var lanesAtOnce: Int?
+    /// Whether the SQL handlers of the database are run too, as the role of the store's client: those that are registered now, and those
+    /// that will be.
+    public var runsSQLHandlers: Bool
+    /// How long what is under way may take when the worker stops; then it is cancelled, undone, and done again elsewhere.
+    public var stopDeadline: Duration
+
+    public init(
+        name: String? = nil,
+        lease: Duration = .seconds(3),
+        beat: Duration = .seconds(1),
+        lanesAtOnce: Int? = nil,
+        runsSQLHandlers: Bool = false,
+        stopDeadline: Duration = .seconds(10)
+    ) {
+        precondition(beat > .zero && lease >= beat * 2, "a lease is renewed twice at least before it ends")
+        precondition(lanesAtOnce ?? 1 > 0, "a worker works on a lane at least")
+        self.name = name ?? "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
+        self.lease = lease
+        self.beat = beat
+        self.lanesAtOnce = lanesAtOnce
+        self.runsSQLHandlers = runsSQLHandlers
+        self.stopDeadline = stopDeadline
+    }
+}
+
+/// Runs handlers in this process, sharing their lanes with every other process that runs handlers of the same names.
+///
+/// A `Service`: `run()` registers the handlers and works until its task is cancelled, it is shut down gracefully, or ``stop()`` is called.
+/// Starting another process, ending one or killing one needs nothing else: the lanes move by themselves, and what a dead process had under
+/// way was rolled back with it.
+public final class HandlerWorker: Service {
+    public let store: EventStore
+    public let handlers: [Handler]
+    public let options: WorkerOptions
+    private let logger: Logger
+    private let id = UUID.version7()
+    private let gate: LaneGate
+    private let bell: LaneInbox
+    private let runs = Mutex<[HandlerRun]>([])
+
+    /// - Parameter handlers: with different names.
+    public init(
+        _ store: EventStore,
+        handlers: [Handler],
+        options: WorkerOptions = WorkerOptions(),
+        logger: Logger = Logger(label: "millrace.worker")
+    ) {
+        precondition(Set(handlers.map(\.name)).count == handlers.count, "two handlers of a worker have the same name")
+        var logger = logger
+        logger[metadataKey: "worker"] = "\(options.name)"
+        self.store = store
+        self.handlers = handlers
+        self.options = options
+        self.logger = logger
+        gate = LaneGate(places: options.lanesAtOnce ?? max(1, store.client.configuration.maximumConnections / 2))
+        bell = LaneInbox(client: store.client)
+        for handler in handlers { add(handler) }
+    }
+
+    /// Works. Returns after ``stop()`` or a graceful shutdown, when everything is finished or given back.
+    ///
+    /// - Throws: ``EventStoreError`` where a handler is registered with another filter or number of lanes, or the schema is
+    ///   missing; then nothing was handled. `CancellationError` where its task is cancelled. Later failures do not end it: it tries again.
+    public func run() async throws {
+        for run in all { try await run.register() }
+        await withGracefulShutdownHandler {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await self.listen() }
+                group.addTask { await self.count() }
+                await withDiscardingTaskGroup { working in
+                    for run in all { working.addTask { await run.run() } }
+                    guard options.runsSQLHandlers else { return }
+                    while !bell.isStopping, !Task.isCancelled {
+                        for run in await newSQLHandlers() { working.addTask { await run.run() } }
+                        _ = await bell.next(within: options.beat * 2)
+                    }
+                }
+                group.cancelAll()
+            }
+        } onGracefulShutdown: {
+            self.stop()
+        }
+        try Task.checkCancellation()
+    }
+
+    /// Ends ``run()`` in order: nothing new is begun, what is under way is finished, the lanes go to the others at once.
+    public func stop() {
+        bell.stop()
+        for run in all { run.stop() }
+    }
+
+    /// Lanes that it has at the moment, by handler.
+    public var lanes: [String: [Int]] {
+        Dictionary(uniqueKeysWithValues: all.map { ($0.handler.name, $0.lanes) })
+    }
+
+    private var all: [HandlerRun] { runs.withLock { $0 } }
+
+    @discardableResult
+    private func add(_ handler: Handler) -> HandlerRun {
+        let run = HandlerRun(handler, worker: id, store: store, options: options, gate: gate, logger: logger)
+        runs.withLock { $0.append(run) }
+        // Stopped meanwhile: it would not have been heard.
+        if bell.isStopping { run.stop() }
+        return run
+    }
+
+    private static let sqlHandlers: PostgresStatement = """
+        SELECT h.handler_id, h.event_types, h.aggregate_types, h.lanes
+        FROM millrace.event_handlers AS h
+        WHERE h.kind = 'sql'
+        ORDER BY h.handler_id
+        """
+
+    /// Handlers of the database that it does not run yet.
+    private func newSQLHandlers() async -> [HandlerRun] {
+        do {
+            let known = Set(all.map(\.handler.name))
+            return try await store.client.query(HandlerWorker.sqlHandlers, [], timeout: options.lease).compactMap {
+                row in
+                let name = try row.decode(String.self, at: 0)
+                guard !known.contains(name) else { return nil }
+                return add(
+                    Handler(
+                        name: name,
+                        filter: EventFilter(
+                            eventTypes: try row.decode([String]?.self, at: 1),
+                            aggregateTypes: try row.decode([String]?.self, at: 2)
+                        ),
+                        options: HandlerOptions(lanes: Int(try row.decode(Int32.self, at: 3))),
+                        work: .function
+                    )
+                )
+            }
+        } catch {
+            logger.warning("the SQL handlers could not be looked for", metadata: ["error": "\(error)"])
+            return []
+        }
+    }
+
+    private func listen() async {
+        for await notification in store.client.notifications(on: ["handler_channel"]) {
+            switch notification {
+            case .listening: for run in all { run.look() }
+            case .notified(_, let name, _):
+                bell.look()
+                for run in all where run.handler.name == name { run.look() }
+            }
+        }
+    }
+
+    private static let countEvents: PostgresStatement = "SELECT millrace.count_events()"
+
+    /// Keeps the counts of the log near its end, for whoever asks what is pending.
+    private func count() async {
+        while !Task.isCancelled {
+            let left = try? await store.client.query(HandlerWorker.countEvents).first?.decode(Int64?.self, at: 0)
+            if let left, left > 0 { continue }
+            do { try await Task.sleep(for: options.beat) } catch { return }
+        }
+    }
+}

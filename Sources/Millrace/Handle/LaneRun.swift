@@ -1,0 +1,543 @@
+import Logging
+import MillracePostgres
+import Synchronization
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// One lane of a handler for as long as this process has it: reads the log from the checkpoint on, handles what is the lane's, and what
+/// was set aside when its time has come.
+final class LaneRun: Sendable {
+    /// How a hold of a lane ended.
+    enum End: Sendable, Hashable {
+        /// Nothing is under way; up to there it was looked through.
+        case finished(at: Position?)
+        /// Somebody else has it.
+        case lost
+    }
+
+    /// What the lane knows, and may only change with a commit.
+    private struct State {
+        var position: Position
+        var waiting: WaitingStreams
+        /// When something that waits is due; nil: nothing is.
+        var due: ContinuousClock.Instant?
+        /// Transactions that still take care, because an event failed a short while ago.
+        var care = LaneBatch.Care.none
+        var careLeft = 0
+        var conflicts = 0
+    }
+
+    /// After a failure so many transactions have savepoints from the beginning.
+    private static let careAfterFailure = 32
+    /// How often in a row PostgreSQL may end a conflict before it counts as a failure of the lane's work.
+    private static let conflictLimit = 20
+    /// Retries come together: not more often than this while there are some.
+    private static let dueBeat = Duration.milliseconds(500)
+    /// Retries that are handled before new events come again.
+    private static let dueAtOnce: Int32 = 100
+    private static let backoff = PostgresBackoff(initial: .milliseconds(50), maximum: .seconds(2))
+
+    let handler: Handler
+    let lease: LaneLease
+    let inbox: LaneInbox
+    private let store: EventStore
+    private let worker: String
+    private let gate: LaneGate
+    private let meter: HandlerMeter
+    private let logger: Logger
+
+    init(
+        _ handler: Handler,
+        _ lease: LaneLease,
+        store: EventStore,
+        worker: String,
+        gate: LaneGate,
+        meter: HandlerMeter,
+        logger: Logger
+    ) {
+        self.handler = handler
+        self.lease = lease
+        self.store = store
+        self.worker = worker
+        self.gate = gate
+        self.meter = meter
+        self.logger = logger
+        inbox = LaneInbox(client: store.client)
+    }
+
+    /// Returns when the lane was stopped, or lost. An outage is waited for.
+    func run() async -> End {
+        var failures = 0
+        while true {
+            do {
+                guard var state = try await load() else { return .lost }
+                failures = 0
+                try await follow(&state)
+                return .finished(at: inbox.idlePosition)
+            } catch LaneBatch.Interruption.leaseLost {
+                return .lost
+            } catch {
+                inbox.setIdle(at: nil)
+                if inbox.isStopping || Task.isCancelled { return .finished(at: nil) }
+                failures += 1
+                report(error, failures)
+                guard await inbox.pause(LaneRun.backoff.delay(afterFailure: failures)) else {
+                    return .finished(at: nil)
+                }
+            }
+        }
+    }
+
+    private func report(_ error: any Error, _ failures: Int) {
+        let details: Logger.Metadata = [
+            "handler": "\(handler.name)", "lane": "\(lease.lane)", "error": "\(error)", "failures": "\(failures)",
+        ]
+        let isOutage =
+            switch error {
+            case let error as PostgresError: error.isOutage
+            case EventStoreError.postgres(let error): error.isOutage
+            default: false
+            }
+        if isOutage {
+            logger.info("a lane waits for PostgreSQL", metadata: details)
+        } else {
+            logger.error("a lane begins again from its checkpoint", metadata: details)
+        }
+    }
+
+    // MARK: What the database says
+
+    private static let loadLane: PostgresStatement = """
+        SELECT l.checkpoint FROM millrace.handler_lanes AS l WHERE l.handler_id = $1 AND l.lane = $2 AND l.token = $3
+        """
+    private static let loadWaiting: PostgresStatement = """
+        SELECT p.aggregate_type, p.aggregate_id, p.waiting FROM millrace.parked_events AS p WHERE p.handler_id = $1 AND p.lane = $2
+        """
+    private static let loadNextDue: PostgresStatement = """
+        SELECT extract(epoch FROM min(p.next_attempt_at) - clock_timestamp())::float8
+        FROM millrace.parked_events AS p
+        WHERE p.handler_id = $1 AND p.lane = $2
+        """
+    private static let loadDue: PostgresStatement = """
+        SELECT status, attempts, waiting, edited_data, discard_reason,
+               id, event_id, event_type, aggregate_type, aggregate_id, version,
+               event_data, metadata, occurred_at, created_at, payload, content_type
+        FROM millrace.due_events($1, $2, $3)
+        """
+    private static let dueColumns = 5
+
+    private func load() async throws -> State? {
+        let client = store.client
+        guard
+            let row = try await client.query(
+                LaneRun.loadLane,
+                [.text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token)]
+            ).first
+        else { return nil }
+        var state = State(position: Position(try row.decode(Int64.self, at: 0)), waiting: [:])
+        try await loadWaiting(&state)
+        return state
+    }
+
+    private func loadWaiting(_ state: inout State) async throws {
+        let rows = try await store.client.query(
+            LaneRun.loadWaiting,
+            [.text(handler.name), .int4(Int32(lease.lane))]
+        )
+        for row in rows {
+            let stream = StreamID(try row.decode(String.self, at: 0), try row.decode(String.self, at: 1))
+            state.waiting[stream] = Int(try row.decode(Int64.self, at: 2))
+        }
+        try await loadNextDue(&state)
+    }
+
+    /// Which streams wait only this lane changes; when they are due an operator does too. One round trip, none where nothing waits.
+    private func loadNextDue(_ state: inout State) async throws {
+        state.due = nil
+        guard !state.waiting.isEmpty else { return }
+        let seconds = try await store.client.query(
+            LaneRun.loadNextDue,
+            [.text(handler.name), .int4(Int32(lease.lane))]
+        ).single().decode(Double?.self, at: 0)
+        state.due = seconds.map { .now + .seconds(max(0, $0)) }
+    }
+
+    // MARK: Following the log
+
+    private func follow(_ state: inout State) async throws {
+        inbox.clear()
+        let pages = store.subscribeToPages(from: .after(state.position), matching: handler.filter)
+        var current = state
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in await read(pages) }
+            defer {
+                pages.stop()
+                group.cancelAll()
+            }
+            try await work(&current)
+        }
+        state = current
+    }
+
+    private func read(_ pages: PageSubscription) async {
+        do {
+            for try await page in pages {
+                let events = page.events.filter { $0.lane(of: handler.options.lanes) == lease.lane }
+                await inbox.put(LanePage(events: events, scannedTo: page.scannedTo))
+            }
+        } catch is CancellationError {
+            return
+        } catch {
+            inbox.fail(error)
+        }
+    }
+
+    private func work(_ state: inout State) async throws {
+        inbox.setIdle(at: state.position)
+        var rested = ContinuousClock.now
+        while true {
+            if let due = state.due, max(due, rested) <= .now {
+                inbox.setIdle(at: nil)
+                let wasAll =
+                    if case .function = handler.work { try await runFunction(&state) } else {
+                        try await handleDue(&state)
+                    }
+                inbox.setIdle(at: state.position)
+                if inbox.isStopping { return }
+                if wasAll { rested = .now + LaneRun.dueBeat }
+            }
+            switch await inbox.next(within: state.due.map { max(.zero, max($0, rested) - .now) }) {
+            case .stop: return
+            case .look: try await look(&state)
+            case .failed(let error): throw error
+            case .page(let first):
+                inbox.setIdle(at: nil)
+                try await handle(gather(first), &state)
+                if inbox.isStopping { return }
+                inbox.setIdle(at: state.position)
+            }
+        }
+    }
+
+    /// An operator may have changed when something is due, or where a function in the database stands.
+    private func look(_ state: inout State) async throws {
+        if case .function = handler.work { try await loadWaiting(&state) } else { try await loadNextDue(&state) }
+    }
+
+    private static let runStatement: PostgresStatement = """
+        SELECT handled, failed, checkpoint, is_last, extract(epoch FROM next_due - clock_timestamp())::float8
+        FROM millrace.run_sql_handler($1, $2, $3, $4, $5)
+        """
+
+    /// Lets a function in the database handle what there is, a transaction at a time.
+    /// - Returns: whether that was all.
+    private func runFunction(_ state: inout State) async throws -> Bool {
+        while true {
+            await gate.enter()
+            defer { gate.leave() }
+            let begin = ContinuousClock.now
+            let row: PostgresRow
+            do {
+                row = try await store.client.query(
+                    LaneRun.runStatement,
+                    [
+                        .text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token), .text(worker),
+                        .int4(Int32(clamping: handler.options.batchSize)),
+                    ]
+                ).single()
+            } catch let error as PostgresError where error.sqlState == .millraceLeaseLost {
+                throw LaneBatch.Interruption.leaseLost
+            }
+            meter.settled(
+                events: Int(try row.decode(Int32.self, at: 0)),
+                failed: Int(try row.decode(Int32.self, at: 1)),
+                in: .now - begin
+            )
+            state.position = max(state.position, Position(try row.decode(Int64.self, at: 2)))
+            state.due = try row.decode(Double?.self, at: 4).map { .now + .seconds(max(0, $0)) }
+            if try row.decode(Bool.self, at: 3) { return true }
+            if inbox.isStopping { return false }
+        }
+    }
+
+    /// As many pages as make a transaction, of those that are there.
+    private func gather(_ first: LanePage) -> LanePage {
+        var page = first
+        while page.events.count < handler.options.batchSize, let next = inbox.nextPage() {
+            page.events += next.events
+            page.scannedTo = next.scannedTo
+        }
+        return page
+    }
+
+    private func handle(_ page: LanePage, _ state: inout State) async throws {
+        if case .function = handler.work {
+            if !page.events.isEmpty, page.scannedTo > state.position { _ = try await runFunction(&state) }
+            state.position = max(state.position, page.scannedTo)
+            return
+        }
+        var rest = page.events[...]
+        while !rest.isEmpty {
+            let events = Array(rest.prefix(handler.options.batchSize))
+            rest = rest.dropFirst(events.count)
+            let end = rest.isEmpty ? page.scannedTo : events[events.count - 1].position
+            try await handle(events, to: end, &state)
+            if inbox.isStopping { return }
+        }
+        state.position = page.scannedTo
+    }
+
+    private func handle(_ events: [RecordedEvent], to end: Position, _ state: inout State) async throws {
+        let start = state.position
+        let done = try await transact(events, &state) { batch, waiting in
+            try await batch.handle(events, to: LanePage(events: events, scannedTo: end), from: start, waiting)
+        }
+        guard let done else {
+            // Together they cannot be committed, and nobody knows whose fault it is.
+            for event in events { try await handle([event], to: event.position, &state) }
+            state.position = end
+            return
+        }
+        if done.stop == nil { state.position = end }
+    }
+
+    /// - Returns: whether that was all that is due.
+    private func handleDue(_ state: inout State) async throws -> Bool {
+        let rows = try await store.client.query(
+            LaneRun.loadDue,
+            [.text(handler.name), .int4(Int32(lease.lane)), .int4(LaneRun.dueAtOnce)]
+        )
+        let due = try rows.map { try LaneRun.due($0) }
+        let done = due.isEmpty ? nil : try await transactDue(due, &state)
+        if done == nil {
+            for one in due where !inbox.isStopping { _ = try await transactDue([one], &state) }
+        }
+        try await loadNextDue(&state)
+        return due.count < Int(LaneRun.dueAtOnce)
+    }
+
+    /// They have failed before, so that care is taken from the beginning.
+    private func transactDue(_ due: [DueEvent], _ state: inout State) async throws -> LaneBatch.Result? {
+        let checkpoint = state.position
+        return try await transact(due.map(\.event), atLeast: .savepoints, &state) { batch, waiting in
+            try await batch.handle(due, upTo: checkpoint, waiting)
+        }
+    }
+
+    private static func due(_ row: PostgresRow) throws -> DueEvent {
+        var event = try RecordedEvent(row, firstColumn: dueColumns)
+        if let edited = try row.decode([UInt8]?.self, at: 3) { event = event.replacing(JSON(utf8: edited)) }
+        return DueEvent(
+            event: event,
+            attempts: Int(try row.decode(Int32.self, at: 1)),
+            waiting: Int(try row.decode(Int64.self, at: 2)),
+            isDiscarded: try row.decode(String.self, at: 0) == "discarding",
+            reason: try row.decode(String?.self, at: 4)
+        )
+    }
+
+    // MARK: One transaction
+
+    private typealias Attempt = @Sendable (LaneBatch, WaitingStreams) async throws -> LaneBatch.Result
+
+    /// Runs a transaction until it commits, with more care each time that something in it fails.
+    /// - Returns: nil where several events cannot be committed together.
+    private func transact(
+        _ events: [RecordedEvent],
+        atLeast least: LaneBatch.Care = .none,
+        _ state: inout State,
+        _ attempt: @escaping Attempt
+    ) async throws -> LaneBatch.Result? {
+        var care = max(least, state.careLeft > 0 ? state.care : .none)
+        var condemned: [Position: HandlerFailure] = [:]
+        while true {
+            let watch = LaneWatch()
+            let batch = LaneBatch(
+                handler: handler,
+                store: store,
+                lease: lease,
+                worker: worker,
+                logger: logger,
+                watch: watch,
+                care: care,
+                condemned: condemned
+            )
+            let waiting = state.waiting
+            let begin = ContinuousClock.now
+            switch await attempted(watch, { try await attempt(batch, waiting) }) {
+            case .returned(.success(let result)):
+                meter.settled(
+                    events: result.processed,
+                    failed: max(0, result.waiting.count - waiting.count),
+                    in: .now - begin
+                )
+                state.conflicts = 0
+                state.careLeft = result.hasFailures ? LaneRun.careAfterFailure : max(0, state.careLeft - 1)
+                state.waiting = result.waiting
+                if let wait = result.wait { state.due = min(state.due ?? .now + wait, .now + wait) }
+                if let stop = result.stop { await stopped(stop.reason) }
+                return result
+            case .overdue(let event): condemn(event, &condemned, &care)
+            case .returned(.failure(let error)):
+                if let event = watch.condemned {
+                    condemn(event, &condemned, &care)
+                    break
+                }
+                switch error {
+                case LaneBatch.Interruption.needsCare:
+                    care = care == .none ? .savepoints : .awaitedSavepoints
+                    state.care = care
+                    state.careLeft = LaneRun.careAfterFailure
+                case LaneBatch.Interruption.conflict(let conflict):
+                    state.conflicts += 1
+                    guard state.conflicts <= LaneRun.conflictLimit else { throw conflict }
+                    guard await inbox.pause(LaneRun.backoff.delay(afterFailure: min(state.conflicts, 3))) else {
+                        throw CancellationError()
+                    }
+                case LaneBatch.Interruption.tooManyParked(let reason):
+                    await stopHandler(reason)
+                    throw error
+                case PostgresError.server(let server) where !PostgresError.server(server).isOutage:
+                    // What only shows at the end, such as a constraint that is deferred to the commit.
+                    if care < .awaitedSavepoints {
+                        care = .awaitedSavepoints
+                    } else if events.count > 1 {
+                        return nil
+                    } else if condemned.isEmpty, let event = events.first {
+                        condemned[event.position] = HandlerFailure(PostgresError.server(server))
+                    } else {
+                        throw error
+                    }
+                default: throw error
+                }
+            }
+            if inbox.isStopping { throw CancellationError() }
+        }
+    }
+
+    private func condemn(
+        _ event: RecordedEvent,
+        _ condemned: inout [Position: HandlerFailure],
+        _ care: inout LaneBatch.Care
+    ) {
+        condemned[event.position] = HandlerFailure(
+            message: "the handler did not return within \(handler.options.timeout)",
+            kind: "timeout",
+            consequence: .retry(after: nil)
+        )
+        care = max(care, .savepoints)
+    }
+
+    private enum Ending: Sendable {
+        case returned(Result<LaneBatch.Result, any Error>)
+        /// This event did not return, and its transaction is void.
+        case overdue(RecordedEvent)
+    }
+
+    /// Runs a transaction in a task of its own, so that it can be left alone where it does not return.
+    private func attempted(
+        _ watch: LaneWatch,
+        _ body: @escaping @Sendable () async throws -> LaneBatch.Result
+    ) async -> Ending {
+        await gate.enter()
+        defer { gate.leave() }
+        let ending = LaneEnding<Ending>()
+        let task = Task {
+            let result: Result<LaneBatch.Result, any Error>
+            do { result = .success(try await body()) } catch { result = .failure(error) }
+            ending.set(.returned(result))
+        }
+        look(after: watch, task, ending, in: handler.options.timeout)
+        return await withTaskCancellationHandler {
+            await ending.value()
+        } onCancel: {
+            task.cancel()
+        }
+    }
+
+    /// On the poll thread: looks whether an event has been in hand for too long, and comes back when it may be.
+    private func look(
+        after watch: LaneWatch,
+        _ task: Task<Void, Never>,
+        _ ending: LaneEnding<Ending>,
+        in wait: Duration
+    ) {
+        let limit = handler.options.timeout
+        store.client.schedule(after: wait) { [self] in
+            guard !ending.isSet else { return }
+            guard let (event, time) = watch.inHand, time >= limit else {
+                let left = watch.inHand.map { max(limit - $0.time, .milliseconds(1)) } ?? limit
+                return look(after: watch, task, ending, in: left)
+            }
+            watch.condemn(event)
+            task.cancel()
+            store.client.schedule(after: LaneWatch.grace) { [self] in
+                guard ending.set(.overdue(event)) else { return }
+                logger.error(
+                    "a handler did not return, and is left alone",
+                    metadata: HandlerContext.details(event, handler.name, lease.lane, 1)
+                )
+                if let connection = watch.giveUp() { Task { await connection.close() } }
+            }
+        }
+    }
+
+    private static let stopStatement: PostgresStatement = "SELECT millrace.stop_handler($1, 'stopped', $2)"
+
+    private func stopHandler(_ reason: String) async {
+        do {
+            try await store.client.query(LaneRun.stopStatement, [.text(handler.name), .text(reason)])
+            await stopped(reason)
+        } catch {
+            logger.error(
+                "a handler could not be stopped",
+                metadata: ["handler": "\(handler.name)", "reason": "\(reason)", "error": "\(error)"]
+            )
+        }
+    }
+
+    private func stopped(_ reason: String) async {
+        logger.error("a handler has stopped", metadata: ["handler": "\(handler.name)", "reason": "\(reason)"])
+        inbox.stop()
+    }
+}
+
+/// How something ended: the first word counts.
+final class LaneEnding<Value: Sendable>: Sendable {
+    private struct State {
+        var value: Value?
+        var waiter: CheckedContinuation<Value, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    var isSet: Bool { state.withLock { $0.value != nil } }
+
+    /// - Returns: whether it was the first.
+    @discardableResult
+    func set(_ value: Value) -> Bool {
+        let (isFirst, waiter) = state.withLock { state in
+            guard state.value == nil else { return (false, nil as CheckedContinuation<Value, Never>?) }
+            state.value = value
+            defer { state.waiter = nil }
+            return (true, state.waiter)
+        }
+        waiter?.resume(returning: value)
+        return isFirst
+    }
+
+    /// For one who waits.
+    func value() async -> Value {
+        await withCheckedContinuation { continuation in
+            let value = state.withLock { state in
+                if state.value == nil { state.waiter = continuation }
+                return state.value
+            }
+            if let value { continuation.resume(returning: value) }
+        }
+    }
+}
