@@ -1,4 +1,3 @@
-import Millrace
 package import MillracePostgres
 
 #if canImport(FoundationEssentials)
@@ -55,140 +54,86 @@ package struct HandWorker: Sendable {
         token: Int64? = nil,
         in session: (any PostgresSession)? = nil
     ) async throws {
-        try await settle(position, processed: 1, status: "success", token: token, in: session) { _ in nil }
+        try await settle(position, Ending(status: "success", attempts: 1, processed: 1), token, session)
     }
 
     /// Settles it as failed: parked, or tried again after a wait.
     package func fail(
         _ position: Int64,
         error: String = "boom",
-        kind: String = "Test",
         attempts: Int = 3,
         retryIn wait: Duration? = nil,
         waiting: Int = 0,
         token: Int64? = nil,
         in session: (any PostgresSession)? = nil
     ) async throws {
-        try await settle(
-            position,
-            processed: 0,
-            status: wait == nil ? "parked" : "retrying",
-            attempts: attempts,
-            error: error,
-            token: token,
-            in: session
-        ) { event in
-            try JSON(
-                encoding: [
-                    Failure(
-                        change: "fail",
-                        aggregate_type: event.stream.aggregateType,
-                        aggregate_id: event.stream.aggregateID,
-                        position: position,
-                        event_id: event.id.uuidString,
-                        event_type: event.type,
-                        version: event.version,
-                        attempts: attempts,
-                        error: error,
-                        error_kind: kind,
-                        wait_ms: wait.map { Int($0 / .milliseconds(1)) },
-                        waiting: waiting
-                    )
-                ]
-            )
-        }
+        var ending = Ending(status: wait == nil ? "parked" : "retrying", attempts: attempts)
+        ending.change = "fail"
+        ending.error = error
+        ending.wait = wait
+        ending.waiting = waiting
+        try await settle(position, ending, token, session)
     }
 
     /// Settles it as waiting behind the head of its stream.
     package func passBy(_ position: Int64) async throws {
-        try await settle(position, processed: 0, status: nil, token: nil, in: nil) { event in
-            try JSON(
-                encoding: [
-                    Passing(
-                        change: "wait",
-                        aggregate_type: event.stream.aggregateType,
-                        aggregate_id: event.stream.aggregateID,
-                        waiting: 1
-                    )
-                ]
-            )
-        }
+        var ending = Ending(status: nil, attempts: 1)
+        ending.change = "wait"
+        ending.waiting = 1
+        try await settle(position, ending, nil, nil)
     }
 
-    private struct Failure: Encodable {
-        let change: String
-        let aggregate_type: String
-        let aggregate_id: String
-        let position: Int64
-        let event_id: String
-        let event_type: String
-        let version: Int
+    private struct Ending {
+        /// nil: it was not handled.
+        let status: String?
         let attempts: Int
-        let error: String
-        let error_kind: String
-        let wait_ms: Int?
-        let waiting: Int
+        var processed: Int64 = 0
+        var change: String?
+        var error: String?
+        var wait: Duration?
+        var waiting = 0
     }
 
-    private struct Passing: Encodable {
-        let change: String
-        let aggregate_type: String
-        let aggregate_id: String
-        let waiting: Int
-    }
-
-    private struct Event {
-        let id: UUID
-        let type: String
-        let stream: StreamID
-        let version: Int
-    }
+    private static let settleEvent: PostgresStatement = """
+        SELECT millrace.settle_lane(
+            l.handler_id, l.lane, coalesce($3, l.token), greatest(l.checkpoint, e.id), clock_timestamp(), $4,
+            ARRAY[e.event_type], ARRAY[$5::bigint, 0, 1, 1000],
+            array_fill(0::bigint, ARRAY[19]) || $5::bigint || array_fill(0::bigint, ARRAY[44]),
+            CASE WHEN a.is_kept THEN ARRAY[e.id] ELSE '{}' END,
+            CASE WHEN a.is_kept THEN ARRAY[e.event_id] ELSE '{}' END,
+            CASE WHEN a.is_kept THEN ARRAY[e.event_type] ELSE '{}' END,
+            CASE WHEN a.is_kept THEN ARRAY[$7::int] ELSE '{}' END,
+            CASE WHEN a.is_kept THEN ARRAY[$6::text] ELSE '{}' END,
+            CASE WHEN a.is_kept THEN ARRAY[$8::text] ELSE '{}' END,
+            CASE WHEN a.is_kept THEN ARRAY[1000::bigint] ELSE '{}' END,
+            CASE WHEN $9::text IS NOT NULL THEN jsonb_build_array(jsonb_build_object(
+                'change', $9::text, 'aggregate_type', e.aggregate_type, 'aggregate_id', e.aggregate_id, 'position', e.id,
+                'event_id', e.event_id, 'event_type', e.event_type, 'version', e.version, 'attempts', $7::int, 'error', $8::text,
+                'error_kind', 'Test', 'wait_ms', $10::bigint, 'waiting', $11::bigint
+            )) END
+        )
+        FROM millrace.events AS e
+        JOIN millrace.event_handlers AS h ON h.handler_id = $1
+        JOIN millrace.handler_lanes AS l
+            ON l.handler_id = h.handler_id AND l.lane = millrace.lane_of(e.aggregate_type, e.aggregate_id, h.lanes)
+        CROSS JOIN (SELECT $6::text IS NOT NULL AS is_kept) AS a
+        WHERE e.id = $2
+        """
 
     private func settle(
         _ position: Int64,
-        processed: Int64,
-        status: String?,
-        attempts: Int = 1,
-        error: String? = nil,
-        token: Int64?,
-        in session: (any PostgresSession)?,
-        _ change: (Event) throws -> JSON?
+        _ ending: Ending,
+        _ token: Int64?,
+        _ session: (any PostgresSession)?
     ) async throws {
-        let session: any PostgresSession = session ?? client
-        let row = try await session.query(
-            """
-            SELECT e.event_id, e.event_type, e.aggregate_type, e.aggregate_id, e.version
-            FROM millrace.events AS e WHERE e.id = $1
-            """,
-            [.int8(position)]
-        ).single()
-        let event = Event(
-            id: try row.decode(UUID.self, at: 0),
-            type: try row.decode(String.self, at: 1),
-            stream: StreamID(try row.decode(String.self, at: 2), try row.decode(String.self, at: 3)),
-            version: try row.decode(Int.self, at: 4)
-        )
-        let isAudited = status != nil
-        try await session.query(
-            """
-            SELECT millrace.settle_lane(
-                $1, l.lane, coalesce($2, l.token), greatest(l.checkpoint, $3), clock_timestamp(), $4,
-                ARRAY[$5], ARRAY[$6, 0, 1, 1000], array_fill(0::bigint, ARRAY[19]) || $6::bigint || array_fill(0::bigint, ARRAY[44]),
-                $7, $8, $9, $10, $11, $12, $13, $14
-            )
-            FROM millrace.handler_lanes AS l
-            JOIN millrace.event_handlers AS h ON h.handler_id = l.handler_id
-            WHERE l.handler_id = $1 AND l.lane = millrace.lane_of($15, $16, h.lanes)
-            """,
+        let rows = try await (session ?? client).query(
+            HandWorker.settleEvent,
             [
-                .text(handler), .int8(token), .int8(position), .text(HandWorker.name), .text(event.type),
-                .int8(processed),
-                .int8Array(isAudited ? [position] : []), .uuidArray(isAudited ? [event.id] : []),
-                .textArray(isAudited ? [event.type] : []), .int4Array(isAudited ? [Int32(attempts)] : []),
-                .textArray(isAudited ? [status] : []), .textArray(isAudited ? [error] : []),
-                .int8Array(isAudited ? [1_000] : []), .jsonb(try change(event)?.utf8),
-                .text(event.stream.aggregateType), .text(event.stream.aggregateID),
+                .text(handler), .int8(position), .int8(token), .text(HandWorker.name), .int8(ending.processed),
+                .text(ending.status), .int4(Int32(ending.attempts)), .text(ending.error), .text(ending.change),
+                .int8(ending.wait.map { Int64($0 / .milliseconds(1)) }), .int8(Int64(ending.waiting)),
             ]
         )
+        _ = try rows.single()
     }
 }

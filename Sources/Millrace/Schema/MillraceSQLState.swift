@@ -16,7 +16,7 @@ extension PostgresSQLState {
     static let millraceHandler: Self = "MR015"
     static let millraceLeaseLost: Self = "MR016"
     static let millraceTooManyParked: Self = "MR017"
-    static let millraceReplayOpen: Self = "MR018"
+    static let millraceReplayOpen: Self = "MR020"
 }
 
 /// PostgreSQL's own codes for what CREATE OR REPLACE cannot do, and DROP without CASCADE.

@@ -91,6 +91,7 @@ extension Migrator {
         SchemaScript("due_events", PackageResources.due_events_sql),
         SchemaScript("list_processing_stats", PackageResources.list_processing_stats_sql),
         SchemaScript("event_processing_stats", PackageResources.event_processing_stats_sql),
+        SchemaScript("trim_audit", PackageResources.trim_audit_sql),
         SchemaScript("receive_once", PackageResources.receive_once_sql),
         SchemaScript("find_sql_handler", PackageResources.find_sql_handler_sql),
         SchemaScript("check_sql_function", PackageResources.check_sql_function_sql),
@@ -130,6 +131,8 @@ extension Migrator {
         SchemaScript("list_replays", PackageResources.list_replays_sql),
         SchemaScript("request_replay", PackageResources.request_replay_sql),
         SchemaScript("cancel_replay", PackageResources.cancel_replay_sql),
+        SchemaScript("replay_event", PackageResources.replay_event_sql),
+        SchemaScript("settle_replay", PackageResources.settle_replay_sql),
         SchemaScript("list_actions", PackageResources.list_actions_sql),
         SchemaScript("list_attempts", PackageResources.list_attempts_sql),
     ]

@@ -2,8 +2,8 @@ public import Logging
 import MillracePostgres
 public import ServiceLifecycle
 
-/// What a store's tables need now and then: partitions for the months ahead, and months that are over closed. Several processes may do it at
-/// once.
+/// What a store's tables need now and then: partitions for the months ahead, months that are over closed, old rows of the audit deleted. Several
+/// processes may do it at once.
 public struct StorageMaintenance: Service {
     /// Partitions are made months ahead, so that one failure matters little.
     public static let interval = Duration.seconds(60 * 60)
@@ -37,7 +37,11 @@ public struct StorageMaintenance: Service {
         }
     }
 
-    /// Once. A few round trips.
+    private static let trimAudit: PostgresStatement = "SELECT millrace.trim_audit($1)"
+    /// Rows of the audit that one transaction deletes.
+    private static let trimmedAtOnce: Int64 = 10_000
+
+    /// Once. A few round trips, and one for each ten thousand rows of the audit that are too old.
     public func maintain() async throws {
         for row in try await store.client.query(Migrator.makePartitionsAhead) {
             let outcome = try row.decode(String.self, named: "outcome")
@@ -51,5 +55,12 @@ public struct StorageMaintenance: Service {
             }
         }
         try await Migrator(client: store.client).closeMonths()
+        var trimmed = StorageMaintenance.trimmedAtOnce
+        while trimmed >= StorageMaintenance.trimmedAtOnce {
+            trimmed = try await store.client.query(
+                StorageMaintenance.trimAudit,
+                [.int4(Int32(StorageMaintenance.trimmedAtOnce))]
+            ).single().decode(Int64.self, at: 0)
+        }
     }
 }

@@ -18,32 +18,41 @@ struct ParkedChange: Sendable {
     let change: ParkedChangeOptions
 
     /// - Parameters:
-    ///   - plan: what would become of the streams: “would be retried”.
-    ///   - done: what became of them.
+    ///   - outcome: what the streams are then: “retried at once”.
     ///   - confirmation: nil: nobody is asked.
     ///   - body: does it in the session, or only says what is meant.
     func run(
-        plan: String,
-        done: String,
+        outcome: String,
         confirmation: Confirmation? = nil,
         _ body:
             @escaping @Sendable (HandlerOperations, _ dryRun: Bool, any PostgresSession) async throws -> [ParkedEvent]
     ) async throws {
         let report = try await database.withStore { [self] store in
-            if change.dryRun {
-                return made(plan, try await body(store.handlers, true, store.client), try await store.handlers.list())
-            }
-            if let confirmation, !confirmation.isGiven {
-                let meant = made(
-                    plan,
-                    try await body(store.handlers, true, store.client),
-                    try await store.handlers.list()
+            var shown: [ParkedEvent]?
+            if change.dryRun || confirmation?.isGiven == false {
+                let meant = ParkedReport(
+                    outcome: outcome,
+                    isDone: false,
+                    events: try await body(store.handlers, true, store.client),
+                    handlers: try await store.handlers.list(),
+                    limit: change.limit
                 )
-                if meant.events.isEmpty { return meant }
-                try await confirmation.obtain(for: table(meant) + meant.text(for: .error))
+                if change.dryRun || meant.events.isEmpty { return meant }
+                try await confirmation?.obtain(for: table(meant) + meant.text(for: .error))
+                shown = meant.events
             }
-            let changed = try await store.withTransaction { try await body(store.handlers, false, $0) }
-            return made(done, changed, try await store.handlers.list())
+            let changed = try await store.withTransaction { [shown] transaction in
+                let changed = try await body(store.handlers, false, transaction)
+                if let shown { try refuseUnseen(changed, among: shown) }
+                return changed
+            }
+            return ParkedReport(
+                outcome: outcome,
+                isDone: true,
+                events: changed,
+                handlers: try await store.handlers.list(),
+                limit: change.limit
+            )
         }
         if report.events.isEmpty, let event = options.event {
             throw Failure(
@@ -58,8 +67,16 @@ struct ParkedChange: Sendable {
         }
     }
 
-    private func made(_ predicate: String, _ events: [ParkedEvent], _ handlers: [HandlerStatus]) -> ParkedReport {
-        ParkedReport(predicate: predicate, events: events, handlers: handlers, limit: change.limit)
+    /// What somebody said yes to is what he was shown, and not what came to wait while he thought about it.
+    private func refuseUnseen(_ changed: [ParkedEvent], among shown: [ParkedEvent]) throws {
+        let known = Dictionary(grouping: shown, by: \.position).mapValues { Set($0.map(\.handler)) }
+        let unseen = changed.count { known[$0.position]?.contains($0.handler) != true }
+        if unseen > 0 {
+            throw Failure(
+                .failed,
+                "nothing was changed: meanwhile \(unseen.grouped) more are meant than were shown, so look again"
+            )
+        }
     }
 
     private func table(_ report: ParkedReport) -> String {

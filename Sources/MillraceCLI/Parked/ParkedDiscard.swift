@@ -31,8 +31,7 @@ struct ParkedDiscard: AsyncParsableCommand {
 
     func run() async throws {
         try await ParkedChange(database: database, output: output, options: options, change: change).run(
-            plan: "would be passed over",
-            done: "are passed over",
+            outcome: "passed over",
             confirmation: Confirmation(isGiven: yes)
         ) { handlers, dryRun, session in
             try await handlers.discardParked(

@@ -43,10 +43,9 @@ struct ParkedEdit: AsyncParsableCommand {
 
     func run() async throws {
         let document: JSON? = data == "-" ? JSON(utf8: try await StandardInput.document()) : data.map { JSON($0) }
-        let verb = undo ? "lose their edits" : "are handled with the data that was given"
+        let outcome = undo ? "handled with the event's own data" : "handled with the data that was given"
         try await ParkedChange(database: database, output: output, options: options, change: change).run(
-            plan: undo ? "would lose their edits" : "would be handled with this data",
-            done: retry ? "\(verb), at once" : verb
+            outcome: retry ? "\(outcome), at once" : outcome
         ) { handlers, dryRun, session in
             try await handlers.editParked(
                 options.filter,

@@ -63,8 +63,9 @@ extension ParkedEvent {
 
 /// What became of streams that wait, in sentences, a handler each.
 struct ParkedReport {
-    /// “are retried at once”, after “3 streams of billing”.
-    let predicate: String
+    /// “retried at once”, after “3 streams of billing are”.
+    let outcome: String
+    let isDone: Bool
     let events: [ParkedEvent]
     let handlers: [HandlerStatus]
     let limit: Int
@@ -75,7 +76,9 @@ struct ParkedReport {
         for name in Set(events.map(\.handler)).sorted() {
             let mine = events.filter { $0.handler == name }
             let waiting = mine.reduce(0) { $0 + $1.waiting }
-            text += "\(mine.count.grouped) \(mine.count == 1 ? "stream" : "streams") of \(name.printable) \(predicate)"
+            let verb = isDone ? (mine.count == 1 ? "is" : "are") : "would be"
+            text +=
+                "\(mine.count.grouped) \(mine.count == 1 ? "stream" : "streams") of \(name.printable) \(verb) \(outcome)"
             text += waiting == 0 ? ".\n" : "; \(waiting.grouped) events wait behind.\n"
             if let handler = handlers.first(where: { $0.name == name }), handler.state != .active {
                 text += terminal.styled(

@@ -20,8 +20,7 @@ struct ParkedRetry: AsyncParsableCommand {
 
     func run() async throws {
         try await ParkedChange(database: database, output: output, options: options, change: change).run(
-            plan: "would be retried",
-            done: "are retried at once"
+            outcome: "retried at once"
         ) { handlers, dryRun, session in
             try await handlers.retryParked(options.filter, dryRun: dryRun, limit: change.limit, in: session)
         }

@@ -59,10 +59,12 @@ extension SchemaTests {
             "set_event_aside": ["millrace_consumer", "millrace_admin"],
             "settle_lane": ["millrace_consumer", "millrace_admin"],
             "settle_processed": ["millrace_consumer", "millrace_admin"],
+            "settle_replay": ["millrace_consumer", "millrace_admin"],
             "settle_sql_run": ["millrace_consumer", "millrace_admin"],
             "stop_handler": ["millrace_consumer", "millrace_admin"],
             "store_info": ["millrace_publisher", "millrace_consumer", "millrace_importer", "millrace_admin"],
             "take_lane": ["millrace_consumer", "millrace_admin"],
+            "trim_audit": ["millrace_admin"],
         ]
 
         /// Who may call what with his own rights, and why no more are needed: `lane_of` touches no table; the others are the way to a
@@ -73,6 +75,7 @@ extension SchemaTests {
             "process_event": ["millrace_consumer", "millrace_admin"],
             "process_events_batch": ["millrace_consumer", "millrace_admin"],
             "register_sql_handler": ["millrace_consumer", "millrace_admin"],
+            "replay_event": ["millrace_consumer", "millrace_admin"],
             "run_sql_handler": ["millrace_consumer", "millrace_admin"],
             "run_sql_handlers": ["millrace_consumer", "millrace_admin"],
             "sql_handler_call": ["millrace_consumer", "millrace_admin"],

@@ -83,7 +83,7 @@ extension SchemaTests {
                 // RESET ROLE succeeds, because the session may; what it had in mind is undone.
                 let kind = try await handling.client.text("SELECT p.error_kind FROM millrace.parked_events AS p")
                 let leaves = command.hasPrefix("RESET") || command.hasPrefix("SET")
-                #expect(kind == (leaves ? "SQLSTATE MR020" : "SQLSTATE 42501"))
+                #expect(kind == (leaves ? "SQLSTATE MR018" : "SQLSTATE 42501"))
             }
         }
 
@@ -106,10 +106,10 @@ extension SchemaTests {
                     let whom = role ?? "millrace"
                     try await acting(role, handling) { connection in
                         let refusal = "belongs to \(owner), who may not act as \(whom)"
-                        try await expectRefusal("MR020", "public.note", refusal) {
+                        try await expectRefusal("MR018", "public.note", refusal) {
                             try await connection.run("SELECT millrace.run_sql_handler('h', 0, 0, 'me', 9)")
                         }
-                        try await expectRefusal("MR020", refusal) {
+                        try await expectRefusal("MR018", refusal) {
                             try await connection.run("SELECT millrace.process_event('\(event)', 'h')")
                         }
                     }
@@ -143,7 +143,7 @@ extension SchemaTests {
                 try await handling.register()
                 let event = try await handling.publish("a")
                 try await handling.client.run("ALTER FUNCTION public.note(millrace.events) SECURITY DEFINER")
-                try await expectRefusal("MR020", "is SECURITY DEFINER") { _ = try await handling.process(event, "h") }
+                try await expectRefusal("MR018", "is SECURITY DEFINER") { _ = try await handling.process(event, "h") }
                 #expect(try await handling.effects.isEmpty)
             }
         }
@@ -159,7 +159,7 @@ extension SchemaTests {
                         [.text(function)]
                     )
                     // The last one is a name, and found nowhere but in the caller's search_path.
-                    try await expectRefusal("MR020", "the function") { _ = try await handling.run() }
+                    try await expectRefusal("MR018", "the function") { _ = try await handling.run() }
                 }
                 #expect(try await handling.effects.isEmpty)
             }

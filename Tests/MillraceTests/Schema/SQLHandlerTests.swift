@@ -82,7 +82,7 @@ extension SchemaTests {
                             "RESET ROLE; REVOKE USAGE ON SCHEMA hidden FROM \(role); SET ROLE \(role)"
                         )
                     }
-                    try await expectRefusal("MR020", reason) {
+                    try await expectRefusal("MR018", reason) {
                         try await connection.run(
                             isHidden
                                 ? "SELECT millrace.run_sql_handler('hidden', 0, 0, 'me', 1)"

@@ -1,4 +1,4 @@
--- The facts about a function that is to handle events, or an error (MR020) that says why it cannot: the name to keep, the call to run, and
+-- The facts about a function that is to handle events, or an error (MR018) that says why it cannot: the name to keep, the call to run, and
 -- who could change what it does. Asked by the caller about himself, at the registration and before each run, because a function can be
 -- replaced in between.
 --
@@ -35,7 +35,7 @@ BEGIN
     END;
     IF v_problem IS NOT NULL THEN
         RAISE EXCEPTION USING
-            ERRCODE = 'MR020',
+            ERRCODE = 'MR018',
             MESSAGE = format('the function %s %s', coalesce(v_function.oid::regprocedure::text, p_name, 'NULL'), v_problem),
             HINT = 'A handler is CREATE FUNCTION … (event millrace.events) RETURNS void or text, VOLATILE and SECURITY INVOKER, in a '
                    'schema of yours, public for example, and with privileges that whoever processes events may use.';

@@ -35,7 +35,7 @@ BEGIN
             v_call := NULL;
             BEGIN
                 v_call := millrace.sql_handler_call(v_handler, v_item.function);
-            EXCEPTION WHEN SQLSTATE 'MR020' THEN
+            EXCEPTION WHEN SQLSTATE 'MR018' THEN
                 -- That the caller cannot run one handler is no reason to keep the events from the others, unless he asked for it.
                 IF p_handler_id IS NOT NULL THEN
                     RAISE;

@@ -4,7 +4,7 @@
 -- happens.
 --
 -- The range ends with the slowest lane's checkpoint: what the handler has not come to yet would be handled out of order, and twice. One
--- replay of a handler at a time (MR018), because two would bring the same events out of order.
+-- replay of a handler at a time (MR020), because two would bring the same events out of order.
 CREATE OR REPLACE FUNCTION millrace.request_replay(
     p_handler_id text, p_first_position bigint, p_last_position bigint DEFAULT NULL, p_dry_run boolean DEFAULT false
 ) RETURNS TABLE (replay_id bigint, first_position bigint, last_position bigint, events bigint, is_exact boolean)
@@ -40,7 +40,7 @@ BEGIN
     SELECT r.replay_id INTO v_open FROM millrace.list_replays(p_handler_id, NULL) AS r WHERE r.state = 'open' ORDER BY r.replay_id LIMIT 1;
     IF v_open IS NOT NULL THEN
         RAISE EXCEPTION USING
-            ERRCODE = 'MR018',
+            ERRCODE = 'MR020',
             MESSAGE = format('replay %s of the handler %L is not finished', v_open, p_handler_id),
             HINT = format('Wait for its end (SELECT * FROM millrace.list_replays(%L)), or end it: SELECT millrace.cancel_replay(%s).',
                           p_handler_id, v_open);

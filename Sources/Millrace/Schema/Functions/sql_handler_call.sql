@@ -1,4 +1,4 @@
--- The statement that runs a handler's function on $1, as the caller; MR020 where he cannot, or should not.
+-- The statement that runs a handler's function on $1, as the caller; MR018 where he cannot, or should not.
 --
 -- He should not where the function's owner could not act as him anyway: whoever may register a handler could otherwise have the one who
 -- runs all of them, Millrace's owner perhaps, do what he wants. An owner who is a member of the caller's role gains nothing by it.
@@ -18,7 +18,7 @@ BEGIN
     SELECT c.call, c.owner INTO STRICT v_function FROM millrace.check_sql_function(v_found, p_function) AS c;
     IF NOT pg_has_role(v_function.owner, current_user, 'MEMBER') THEN
         RAISE EXCEPTION USING
-            ERRCODE = 'MR020',
+            ERRCODE = 'MR018',
             MESSAGE = format('the function %s of the handler %L belongs to %s, who may not act as %I', p_function, p_handler_id,
                              v_function.owner::regrole, current_user),
             HINT = format('Process its events as a role that %s is a member of, or give the function to somebody you trust: '

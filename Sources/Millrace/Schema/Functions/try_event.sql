@@ -40,7 +40,7 @@ BEGIN
         EXECUTE p_call INTO v_answer USING p_event;
         IF NOT pg_catalog.nameeq(current_user, v_user) THEN
             RAISE EXCEPTION USING
-                ERRCODE = 'MR020',
+                ERRCODE = 'MR018',
                 MESSAGE = pg_catalog.format('the function left the session to %I', current_user),
                 HINT = 'Follow SET ROLE within a handler by RESET ROLE.';
         END IF;

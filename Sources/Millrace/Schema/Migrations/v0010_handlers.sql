@@ -142,7 +142,12 @@ CREATE TABLE millrace.event_counts_end (
 ) WITH (fillfactor = 50);
 INSERT INTO millrace.event_counts_end (only_row) VALUES (true);
 
--- Every attempt, or those that failed, as each handler says. Insert-only by habit, not by force: it may be trimmed.
+-- How long event_audit keeps a row, at the least.
+ALTER TABLE millrace.store
+    ADD COLUMN audit_kept interval NOT NULL DEFAULT '90 days',
+    ADD CONSTRAINT store_audit_is_kept_for_a_time CHECK (audit_kept > interval '0');
+
+-- Every attempt, or those that failed, as each handler says. Trimmed by age, see trim_audit.
 CREATE TABLE millrace.event_audit (
     processed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     handler_id   text        COLLATE "C" NOT NULL,
@@ -158,6 +163,8 @@ CREATE TABLE millrace.event_audit (
     CONSTRAINT event_audit_status_is_known CHECK (status IN ('success', 'failed', 'retrying', 'parked', 'discarded'))
 );
 CREATE INDEX event_audit_by_event ON millrace.event_audit (position, handler_id);
+-- A few bytes for a hundred pages: rows come in the order of their times.
+CREATE INDEX event_audit_by_time ON millrace.event_audit USING brin (processed_at);
 
 -- A range of the log that is handled once more, beside what a handler does anyway.
 CREATE TABLE millrace.handler_replays (
