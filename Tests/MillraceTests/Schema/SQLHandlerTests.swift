@@ -258,12 +258,11 @@ extension SchemaTests {
                 try await handling.hurry()
                 #expect(try await handling.run() == "0 0 3 t")
 
-                try await handling.settleParked("discarding")
+                try await handling.discardParked()
                 #expect(try await handling.run() == "0 1 3 t")
                 #expect(try await handling.parked == ["a2 parked 1 1"])
                 try await handling.decide("a", 2, nil)
-                try await handling.client.run("UPDATE millrace.parked_events SET edited_data = '{\"edited\": true}'")
-                try await handling.settleParked("retrying")
+                try await handling.client.run("SELECT millrace.edit_parked('{\"edited\": true}', p_retry => true)")
                 #expect(try await handling.run() == "2 0 3 t")
                 let effects = try await handling.client.texts(
                     "SELECT format('%s%s %s', e.stream, e.version, e.data) FROM public.effects AS e ORDER BY e.number"
@@ -273,6 +272,10 @@ extension SchemaTests {
                     "SELECT format('%s %s %s', c.processed, c.discarded, c.attempts) FROM millrace.handler_counts AS c"
                 )
                 #expect(counts == "2 1 4")
+                let discarded = try await handling.client.texts(
+                    "SELECT format('%s %s', a.position, a.error) FROM millrace.event_audit AS a WHERE a.status = 'discarded'"
+                )
+                #expect(discarded == ["1 out of date"])
             }
         }
 
@@ -496,7 +499,7 @@ extension SchemaTests {
                 #expect(try await handling.parked == ["a2 parked 2 1"])
 
                 try await handling.decide("a", 2, nil)
-                try await handling.settleParked("retrying")
+                try await handling.retryParked()
                 #expect(try await !handling.process(third))
                 #expect(try await handling.process(second))
                 #expect(try await handling.parked == ["a3 retrying 0 0"])
@@ -514,7 +517,7 @@ extension SchemaTests {
                 let first = try await handling.publish("a")
                 let second = try await handling.publish("a")
                 #expect(try await !handling.process(first))
-                try await handling.settleParked("discarding")
+                try await handling.discardParked()
                 #expect(try await !handling.process(first))
                 #expect(try await handling.parked.isEmpty)
                 #expect(try await handling.process(second))

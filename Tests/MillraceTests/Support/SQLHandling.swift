@@ -119,12 +119,6 @@ struct SQLHandling: Sendable {
     }
 
     /// What an operator does with what is parked.
-    func settleParked(_ status: String) async throws {
-        try await client.run(
-            """
-            UPDATE millrace.parked_events SET status = '\(status)', attempts = 0, next_attempt_at = clock_timestamp()
-            WHERE status = 'parked'
-            """
-        )
-    }
+    func retryParked() async throws { try await client.run("SELECT millrace.retry_parked(p_status => 'parked')") }
+    func discardParked() async throws { try await client.run("SELECT millrace.discard_parked('out of date')") }
 }

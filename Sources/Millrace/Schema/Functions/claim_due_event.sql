@@ -1,7 +1,7 @@
 -- The head of a lane's waiting stream that has been due longest by p_until, locked against operators until the transaction ends; attempt is
--- NULL where there is none. discards: it is to be passed over. The caller holds the lane.
+-- NULL where there is none. discarded: why it is to be passed over. The caller holds the lane.
 CREATE OR REPLACE FUNCTION millrace.claim_due_event(
-    p_handler_id text, p_lane int, p_until timestamptz, OUT attempt int, OUT discards boolean, OUT event millrace.events
+    p_handler_id text, p_lane int, p_until timestamptz, OUT attempt int, OUT discarded text, OUT event millrace.events
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
 AS $$
@@ -16,9 +16,9 @@ BEGIN
     LIMIT 1
     FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
-        SELECT h.attempt, h.discards, h.event INTO STRICT v_claim FROM millrace.head_event(v_head) AS h;
+        SELECT h.attempt, h.discarded, h.event INTO STRICT v_claim FROM millrace.head_event(v_head) AS h;
         attempt := v_claim.attempt;
-        discards := v_claim.discards;
+        discarded := v_claim.discarded;
         event := v_claim.event;
     END IF;
 END

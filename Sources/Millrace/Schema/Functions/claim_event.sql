@@ -9,7 +9,7 @@
 -- appear before it in the log belongs to other streams, and the checkpoint, which speaks of all streams of the lane, stays behind it until
 -- the horizon has passed both (see settle_processed).
 CREATE OR REPLACE FUNCTION millrace.claim_event(
-    p_handler_id text, p_event millrace.events, OUT lane int, OUT attempt int, OUT discards boolean, OUT event millrace.events
+    p_handler_id text, p_event millrace.events, OUT lane int, OUT attempt int, OUT discarded text, OUT event millrace.events
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, millrace, pg_temp
@@ -43,10 +43,10 @@ BEGIN
           AND p.position = p_event.id AND p.next_attempt_at <= clock_timestamp()
         FOR UPDATE SKIP LOCKED;
         IF FOUND THEN
-            SELECT h.attempt, h.discards, h.event INTO STRICT v_claim FROM millrace.head_event(v_head) AS h;
+            SELECT h.attempt, h.discarded, h.event INTO STRICT v_claim FROM millrace.head_event(v_head) AS h;
             lane := v_lane;
             attempt := v_claim.attempt;
-            discards := v_claim.discards;
+            discarded := v_claim.discarded;
             event := v_claim.event;
         END IF;
         RETURN;
@@ -70,7 +70,6 @@ BEGIN
     IF p_event.id > v_after AND (v_previous > v_after) IS NOT TRUE THEN
         lane := v_lane;
         attempt := 1;
-        discards := false;
         event := p_event;
     END IF;
 END

@@ -47,6 +47,7 @@ BEGIN
             error_kind = NULL,
             next_attempt_at = p_due,
             waiting = greatest(0, p.waiting - 1),
+            discard_reason = NULL,
             edited_data = NULL,
             edited_by = NULL
         WHERE p.handler_id = p_handler_id AND p.aggregate_type = p_event.aggregate_type AND p.aggregate_id = p_event.aggregate_id;

@@ -45,17 +45,17 @@ BEGIN
         END IF;
 
         IF v_item.function IS NOT NULL AND v_call IS NOT NULL THEN
-            SELECT c.lane, c.attempt, c.discards, c.event INTO STRICT v_claim
+            SELECT c.lane, c.attempt, c.discarded, c.event INTO STRICT v_claim
             FROM millrace.claim_event(v_handler, v_item.event) AS c;
             IF v_claim.lane IS NOT NULL THEN
                 v_try := millrace.try_event(
-                    CASE WHEN NOT v_claim.discards THEN v_call END, v_handler, v_claim.lane, v_claim.event, v_claim.attempt, v_worker, false
+                    v_call, v_handler, v_claim.lane, v_claim.event, v_claim.attempt, v_claim.discarded, v_worker, false
                 );
                 v_tried := v_tried OPERATOR(pg_catalog.+) 1;
                 v_tries[v_tried] := v_try;
-                IF v_try.error IS NULL THEN
+                IF v_try.error IS NULL OR v_claim.discarded IS NOT NULL THEN
                     PERFORM millrace.pass_event(v_handler, v_claim.lane, v_claim.event, pg_catalog.clock_timestamp());
-                    processed := NOT v_claim.discards;
+                    processed := v_claim.discarded IS NULL;
                 END IF;
             END IF;
         END IF;

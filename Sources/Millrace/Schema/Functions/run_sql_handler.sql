@@ -40,20 +40,20 @@ BEGIN
     END IF;
 
     WHILE NOT is_last AND NOT v_stopped AND v_tried OPERATOR(pg_catalog.<) p_limit LOOP
-        SELECT c.attempt, c.discards, c.event INTO STRICT v_found
+        SELECT c.attempt, c.discarded, c.event INTO STRICT v_found
         FROM millrace.claim_due_event(p_handler_id, p_lane, v_run.began) AS c;
         EXIT WHEN v_found.attempt IS NULL;
         v_try := millrace.try_event(
-            CASE WHEN NOT v_found.discards THEN v_call END, p_handler_id, p_lane, v_found.event, v_found.attempt, p_worker, true
+            v_call, p_handler_id, p_lane, v_found.event, v_found.attempt, v_found.discarded, p_worker, true
         );
         v_tried := v_tried OPERATOR(pg_catalog.+) 1;
         v_tries[v_tried] := v_try;
-        IF v_try.error IS NOT NULL THEN
+        IF v_try.error IS NOT NULL AND v_found.discarded IS NULL THEN
             failed := failed OPERATOR(pg_catalog.+) 1;
             v_stopped := pg_catalog.texteq(v_try.status, 'failed');
         ELSE
             PERFORM millrace.pass_event(p_handler_id, p_lane, v_found.event, v_run.began);
-            IF NOT v_found.discards THEN
+            IF v_found.discarded IS NULL THEN
                 handled := handled OPERATOR(pg_catalog.+) 1;
             END IF;
         END IF;
@@ -73,7 +73,7 @@ BEGIN
                 v_waiting_types[v_waiting] := (v_found.event).aggregate_type;
                 v_waiting_ids[v_waiting] := (v_found.event).aggregate_id;
             ELSE
-                v_try := millrace.try_event(v_call, p_handler_id, p_lane, v_found.event, 1, p_worker, true);
+                v_try := millrace.try_event(v_call, p_handler_id, p_lane, v_found.event, 1, NULL, p_worker, true);
                 v_tried := v_tried OPERATOR(pg_catalog.+) 1;
                 v_tries[v_tried] := v_try;
                 IF v_try.error IS NULL THEN

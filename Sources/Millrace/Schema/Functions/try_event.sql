@@ -1,10 +1,10 @@
 -- Runs a handler's function on one event, as the caller, in a subtransaction that is undone unless the answer is done, and says how it
--- ended: success, or what set_event_aside made of it. Where an operator discards the event, p_call is NULL, and it is only written down.
+-- ended: success, or what set_event_aside made of it. Where an operator discards the event, p_discarded says why, and it is only written down.
 --
 -- Constraints that wait for the commit are checked here where p_checks, or the commit would fail for all events of the transaction, again
 -- and again, and nobody could tell whose fault it is. In a subtransaction that is always undone, so that they wait on as before.
 CREATE OR REPLACE FUNCTION millrace.try_event(
-    p_call text, p_handler_id text, p_lane int, p_event millrace.events, p_attempt int, p_worker text, p_checks boolean
+    p_call text, p_handler_id text, p_lane int, p_event millrace.events, p_attempt int, p_discarded text, p_worker text, p_checks boolean
 ) RETURNS millrace.event_audit
 -- Without a search_path of its own, because the function runs with the caller's; so whatever is looked up here says where.
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
@@ -26,11 +26,12 @@ BEGIN
     v_try.event_type := p_event.event_type;
     v_try.lane := p_lane;
     v_try.attempt := p_attempt;
-    v_try.status := CASE WHEN p_call IS NULL THEN 'discarded' ELSE 'success' END;
+    v_try.status := CASE WHEN p_discarded IS NULL THEN 'success' ELSE 'discarded' END;
+    v_try.error := p_discarded;
     v_try.worker := p_worker;
     v_try.processed_at := pg_catalog.clock_timestamp();
     v_try.duration := '0'::pg_catalog.interval;
-    IF p_call IS NULL THEN
+    IF p_discarded IS NOT NULL THEN
         RETURN v_try;
     END IF;
 
@@ -83,5 +84,5 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION millrace.try_event(text, text, int, millrace.events, int, text, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.try_event(text, text, int, millrace.events, int, text, boolean) TO millrace_consumer, millrace_admin;
+REVOKE ALL ON FUNCTION millrace.try_event(text, text, int, millrace.events, int, text, text, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.try_event(text, text, int, millrace.events, int, text, text, boolean) TO millrace_consumer, millrace_admin;
