@@ -20,6 +20,7 @@ public struct HandlerContext: Sendable {
     public let attempt: Int
     let baseLogger: Logger
     let event: RecordedEvent?
+    let replay: Int64?
     let publishing: Publishing
 
     /// Whether events were appended in the transaction, so that subscribers are told after its commit.
@@ -35,12 +36,17 @@ public struct HandlerContext: Sendable {
         return logger
     }
 
-    /// The same for every attempt at this event by this handler, and for no other: what a receiver elsewhere recognises a repetition by.
-    /// That of the first event where a batch is handled.
-    public var idempotencyKey: String { "\(handler)/\(event?.id.uuidString.lowercased() ?? "batch")" }
+    /// Whether the event is handled once more because an operator asked for it; its checkpoint passed it long ago.
+    public var isReplay: Bool { replay != nil }
 
-    /// That of event `event` in a batch.
-    public func idempotencyKey(of event: RecordedEvent) -> String { "\(handler)/\(event.id.uuidString.lowercased())" }
+    /// The same for every attempt at this event by this handler, and for no other: what a receiver elsewhere recognises a repetition by. A
+    /// replay, which is meant to be felt, has keys of its own. That of the first event where a batch is handled.
+    public var idempotencyKey: String { event.map { idempotencyKey(of: $0) } ?? handler }
+
+    /// That of an event in a batch.
+    public func idempotencyKey(of event: RecordedEvent) -> String {
+        "\(handler)/\(event.id.uuidString.lowercased())" + (replay.map { "/replay-\($0)" } ?? "")
+    }
 
     /// The event's metadata: correlation, causation and trace of its publisher.
     public var metadata: EventMetadata { (try? event?.decodeMetadata()) ?? EventMetadata() }

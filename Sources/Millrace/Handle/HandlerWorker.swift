@@ -128,7 +128,7 @@ public final class HandlerWorker: Service {
     }
 
     private static let sqlHandlers: PostgresStatement = """
-        SELECT h.handler_id, h.event_types, h.aggregate_types, h.lanes
+        SELECT h.handler_id, h.event_types, h.aggregate_types, h.lanes, h.audit
         FROM millrace.event_handlers AS h
         WHERE h.kind = 'sql'
         ORDER BY h.handler_id
@@ -149,7 +149,11 @@ public final class HandlerWorker: Service {
                             eventTypes: try row.decode([String]?.self, at: 1),
                             aggregateTypes: try row.decode([String]?.self, at: 2)
                         ),
-                        options: HandlerOptions(lanes: Int(try row.decode(Int32.self, at: 3))),
+                        options: HandlerOptions(
+                            lanes: Int(try row.decode(Int32.self, at: 3)),
+                            // Only for replays: what is new the function's own run writes down.
+                            audit: HandlerOptions.Audit(rawValue: try row.decode(String.self, at: 4)) ?? .all
+                        ),
                         work: .function
                     )
                 )

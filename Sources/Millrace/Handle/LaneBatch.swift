@@ -33,6 +33,8 @@ struct LaneBatch: Sendable {
         case leaseLost
         /// More streams wait than may.
         case tooManyParked(String)
+        /// An operator has ended the replay.
+        case replayCancelled
         /// It was given up, and runs on for nothing.
         case abandoned
     }
@@ -84,6 +86,8 @@ struct LaneBatch: Sendable {
         /// would undo what was counted as done.
         var savepoints = 0
         var hasSavepoint = false
+        /// The replay that it is a part of.
+        var replay: Int64?
         var wait: Duration?
         var stop: (reason: String, before: RecordedEvent)?
     }
@@ -246,6 +250,45 @@ struct LaneBatch: Sendable {
         open.tally.freed(stream)
     }
 
+    // MARK: Events that are handled once more
+
+    /// Handles events of a replay, each in a savepoint of its own, and moves the replay's place in the lane to `end`. What fails is undone and
+    /// counted; nothing waits for it, and nothing else of the lane moves.
+    func replay(_ events: [RecordedEvent], of replay: LaneReplay, to end: Position, _ waiting: WaitingStreams)
+        async throws -> Result
+    {
+        try await inTransaction(waiting) { open in
+            open.replay = replay.id
+            for event in events {
+                let begin = ContinuousClock.now
+                setSavepoint(&open)
+                var found = try await failure(of: event, attempt: 1, open)
+                if found == nil { found = try await unseenFailure(&open) }
+                if let found {
+                    try await undo(found, open)
+                    open.tally.failedAgain(event, found, in: .now - begin)
+                } else {
+                    open.tally.processed(event, attempt: 1, in: .now - begin)
+                }
+            }
+            guard watch.isInForce else { throw Interruption.abandoned }
+            let call = open.tally.call(handler.name, lease, replay: replay.id, to: end, worker: worker)
+            try await open.transaction.query(call.statement, call.parameters)
+        }
+    }
+
+    private static let replayEvent: PostgresStatement = "SELECT millrace.replay_event($1, $2, $3)"
+
+    /// The answer of a function of the database, whose words are those of the outcomes.
+    private func answer(to event: RecordedEvent, in transaction: PostgresTransaction) async throws -> HandlerOutcome {
+        let answer = try await transaction.query(
+            LaneBatch.replayEvent,
+            [.text(handler.name), .int8(event.position.rawValue), .timestamptz(event.createdAt)]
+        ).single().decode(String?.self, at: 0)
+        guard let answer, answer != "done" else { return .done }
+        return .retry(because: "the function answered \(answer)")
+    }
+
     // MARK: One event
 
     private func handleAlone(_ event: RecordedEvent, attempt: Int, waiting: Int, _ open: inout Open) async throws {
@@ -268,7 +311,7 @@ struct LaneBatch: Sendable {
                 switch handler.work {
                 case .each(let body): try await body(event, context)
                 case .batch(let body): try await body([event], context)
-                case .function: .done
+                case .function: try await answer(to: event, in: open.transaction)
                 }
             }
         }
@@ -382,6 +425,7 @@ struct LaneBatch: Sendable {
             attempt: attempt,
             baseLogger: logger,
             event: event,
+            replay: open.replay,
             publishing: open.publishing
         )
     }
@@ -437,6 +481,7 @@ struct LaneBatch: Sendable {
         switch error.sqlState {
         case .inFailedTransaction where care < .awaitedSavepoints: .needsCare
         case .millraceLeaseLost: .leaseLost
+        case .millraceReplayCancelled: .replayCancelled
         case .millraceTooManyParked: .tooManyParked("\(error)")
         default: error.isConflict ? .conflict(error) : nil
         }

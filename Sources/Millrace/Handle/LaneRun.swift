@@ -25,6 +25,7 @@ final class LaneRun: Sendable {
         var waiting: WaitingStreams
         /// When something that waits is due; nil: nothing is.
         var due: ContinuousClock.Instant?
+        var replay: LaneReplay?
         /// Transactions that still take care, because an event failed a short while ago.
         var care = LaneBatch.Care.none
         var careLeft = 0
@@ -149,7 +150,12 @@ final class LaneRun: Sendable {
         else { return nil }
         var state = State(position: Position(try row.decode(Int64.self, at: 0)), waiting: [:])
         try await loadWaiting(&state)
+        try await loadReplay(&state)
         return state
+    }
+
+    private func loadReplay(_ state: inout State) async throws {
+        state.replay = try await LaneReplay.next(of: handler.name, lane: lease.lane, in: store.client)
     }
 
     private func loadWaiting(_ state: inout State) async throws {
@@ -219,7 +225,15 @@ final class LaneRun: Sendable {
                 if inbox.isStopping { return }
                 if wasAll { rested = .now + LaneRun.dueBeat }
             }
-            switch await inbox.next(within: state.due.map { max(.zero, max($0, rested) - .now) }) {
+            if state.replay != nil {
+                inbox.setIdle(at: nil)
+                try await replay(&state)
+                inbox.setIdle(at: state.position)
+                if inbox.isStopping { return }
+            }
+            // New events and the rest of a replay take turns.
+            let wait = state.replay == nil ? state.due.map { max(.zero, max($0, rested) - .now) } : .zero
+            switch await inbox.next(within: wait) {
             case .stop: return
             case .look: try await look(&state)
             case .failed(let error): throw error
@@ -235,6 +249,28 @@ final class LaneRun: Sendable {
     /// An operator may have changed when something is due, or where a function in the database stands.
     private func look(_ state: inout State) async throws {
         if case .function = handler.work { try await loadWaiting(&state) } else { try await loadNextDue(&state) }
+        try await loadReplay(&state)
+    }
+
+    /// Handles a page of a replay; what cannot be committed together comes one by one.
+    private func replay(_ state: inout State) async throws {
+        guard let replay = state.replay else { return }
+        let page = try await replay.page(of: handler, lane: lease.lane, in: store)
+        do {
+            let done = try await transact(page.events, atLeast: .savepoints, &state) { batch, waiting in
+                try await batch.replay(page.events, of: replay, to: page.scannedTo, waiting)
+            }
+            if done == nil {
+                for event in page.events where !inbox.isStopping {
+                    _ = try await transact([event], atLeast: .savepoints, &state) { batch, waiting in
+                        try await batch.replay([event], of: replay, to: event.position, waiting)
+                    }
+                }
+            }
+        } catch LaneBatch.Interruption.replayCancelled {
+            logger.info("a replay was cancelled", metadata: ["handler": "\(handler.name)", "replay": "\(replay.id)"])
+        }
+        try await loadReplay(&state)
     }
 
     private static let runStatement: PostgresStatement = """

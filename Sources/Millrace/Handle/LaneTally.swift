@@ -11,6 +11,8 @@ struct LaneTally: Sendable {
     /// What the audit calls the end of an attempt.
     enum Status: String, Sendable {
         case success, retrying, parked, discarded
+        /// In a replay, where nothing comes of it.
+        case failed
     }
 
     static let buckets = 64
@@ -71,6 +73,8 @@ struct LaneTally: Sendable {
     private var audited = Audited()
     private var changes: [Change] = []
     private var passed: [StreamID: Int] = [:]
+    /// Of a replay.
+    private var failures = 0
 
     init(audit: HandlerOptions.Audit) { self.audit = audit }
 
@@ -118,6 +122,12 @@ struct LaneTally: Sendable {
         change.errorKind = failure.kind
         change.waitMilliseconds = wait.map { $0.milliseconds }
         changes.append(change)
+    }
+
+    /// It failed where it was handled once more.
+    mutating func failedAgain(_ event: RecordedEvent, _ failure: HandlerFailure, in duration: Duration) {
+        failures += 1
+        if audit != .none { note(event, 1, .failed, failure.message, duration.microseconds) }
     }
 
     /// The event is the next of its stream's to be handled, at once.
@@ -181,6 +191,31 @@ struct LaneTally: Sendable {
         SELECT millrace.settle_lane($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
         """
 
+    private static let settleReplay: PostgresStatement = """
+        SELECT millrace.settle_replay($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        """
+
+    /// What a part of a replay has to tell `millrace.settle_replay`: counts of the log's events stay as they are.
+    func call(_ handler: String, _ lease: LaneLease, replay: Int64, to position: Position, worker: String)
+        -> PostgresCall
+    {
+        PostgresCall(
+            LaneTally.settleReplay,
+            [
+                .text(handler), .int4(Int32(lease.lane)), .int8(lease.token), .int8(replay), .int8(position.rawValue),
+                .text(worker), .int8(Int64(processed)), .int8(Int64(failures)),
+            ] + auditParameters
+        )
+    }
+
+    private var auditParameters: [PostgresValue] {
+        [
+            .int8Array(audited.positions), .uuidArray(audited.ids), .textArray(audited.types),
+            .int4Array(audited.attempts),
+            .textArray(audited.statuses), .textArray(audited.errors), .int8Array(audited.microseconds),
+        ]
+    }
+
     func call(_ handler: String, _ lease: LaneLease, to position: Position, storedAt: Date?, worker: String) throws
         -> PostgresCall
     {
@@ -203,11 +238,7 @@ struct LaneTally: Sendable {
                 .timestamptz(storedAt),
                 .text(worker),
                 .textArray(counts.map(\.type)), .int8Array(numbers), .int8Array(latencies),
-                .int8Array(audited.positions), .uuidArray(audited.ids), .textArray(audited.types),
-                .int4Array(audited.attempts),
-                .textArray(audited.statuses), .textArray(audited.errors), .int8Array(audited.microseconds),
-                .jsonb(changes.isEmpty ? nil : try JSON(encoding: changes).utf8),
-            ]
+            ] + auditParameters + [.jsonb(changes.isEmpty ? nil : try JSON(encoding: changes).utf8)]
         )
     }
 }

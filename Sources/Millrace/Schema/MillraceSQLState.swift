@@ -17,6 +17,7 @@ extension PostgresSQLState {
     static let millraceLeaseLost: Self = "MR016"
     static let millraceTooManyParked: Self = "MR017"
     static let millraceReplayOpen: Self = "MR020"
+    static let millraceReplayCancelled: Self = "MR021"
 }
 
 /// PostgreSQL's own codes for what CREATE OR REPLACE cannot do, and DROP without CASCADE.
