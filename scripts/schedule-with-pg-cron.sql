@@ -1,4 +1,5 @@
--- Lets pg_cron do what the daemon does otherwise: run SQL handlers, count events, make months ahead and close those that are over.
+-- Lets pg_cron do what the daemon does otherwise: run SQL handlers, count events, make months ahead, close those that are
+-- over, and trim the audit.
 --
 --   psql -v ON_ERROR_STOP=1 -d <database> -f scripts/schedule-with-pg-cron.sql
 --
@@ -21,6 +22,9 @@ SELECT cron.schedule('millrace partitions', '17 1 * * *', $$SELECT * FROM millra
 
 -- A step a call, and each in a transaction of its own; hourly, so that a month is closed within hours of its end.
 SELECT cron.schedule('millrace months', '27 * * * *', $$SELECT millrace.close_months()$$);
+
+-- Of what the handlers' audit has beyond store.audit_kept, more than comes in ten minutes at a good rate.
+SELECT cron.schedule('millrace audit', '*/10 * * * *', $$SELECT millrace.trim_audit(1000000)$$);
 
 -- What pg_cron remembers of each run would grow for ever: a week is kept.
 SELECT cron.schedule('millrace run details', '37 2 * * *',

@@ -616,7 +616,7 @@ extension SchemaTests {
         func scheduledCommands() async throws {
             let script = try String(contentsOf: Self.schedule, encoding: .utf8)
             let commands = script.matches(of: /\$\$(.+?)\$\$/).map { String($0.1) }.filter { !$0.contains("cron.") }
-            #expect(commands.count == 4)
+            #expect(commands.count == 5)
             try await withRole(in: ["millrace_consumer", "millrace_admin"]) { handling, role in
                 try await handling.register()
                 try await handling.publish("a")
@@ -654,7 +654,7 @@ extension SchemaTests {
                 let script = try String(contentsOf: Self.schedule, encoding: .utf8)
                 for _ in 1...2 { try await client.script(script) }
                 #expect(
-                    try await client.text("SELECT count(*)::text FROM cron.job WHERE jobname LIKE 'millrace %'") == "5"
+                    try await client.text("SELECT count(*)::text FROM cron.job WHERE jobname LIKE 'millrace %'") == "6"
                 )
                 let handling = try await SQLHandling(client)
                 try await handling.register()
