@@ -279,34 +279,59 @@ final class LaneRun: Sendable {
         """
 
     /// Lets a function in the database handle what there is, a transaction at a time.
+    ///
+    /// No time can be limited for one event within a statement: a call that takes too long is undone as a whole, and made again for fewer events.
+    /// Where one alone takes too long the handler is stopped before it.
     /// - Returns: whether that was all.
     private func runFunction(_ state: inout State) async throws -> Bool {
+        var limit = handler.options.batchSize
         while true {
-            await gate.enter()
-            defer { gate.leave() }
-            let begin = ContinuousClock.now
-            let row: PostgresRow
             do {
-                row = try await store.client.query(
-                    LaneRun.runStatement,
-                    [
-                        .text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token), .text(worker),
-                        .int4(Int32(clamping: handler.options.batchSize)),
+                if try await callFunction(atMost: limit, &state) { return true }
+                limit = min(limit * 2, handler.options.batchSize)
+            } catch PostgresError.timedOut(let time) where limit > 1 {
+                logger.warning(
+                    "a function took too long over some events, and is tried with fewer",
+                    metadata: [
+                        "handler": "\(handler.name)", "lane": "\(lease.lane)", "events": "\(limit)", "time": "\(time)",
                     ]
-                ).single()
-            } catch let error as PostgresError where error.sqlState == .millraceLeaseLost {
-                throw LaneBatch.Interruption.leaseLost
+                )
+                limit = max(1, limit / 8)
+            } catch PostgresError.timedOut(let time) {
+                await stopHandler(
+                    "its function did not return within \(time), in lane \(lease.lane) after position \(state.position)"
+                )
+                return false
             }
-            meter.settled(
-                events: Int(try row.decode(Int32.self, at: 0)),
-                failed: Int(try row.decode(Int32.self, at: 1)),
-                in: .now - begin
-            )
-            state.position = max(state.position, Position(try row.decode(Int64.self, at: 2)))
-            state.due = try row.decode(Double?.self, at: 4).map { .now + .seconds(max(0, $0)) }
-            if try row.decode(Bool.self, at: 3) { return true }
             if inbox.isStopping { return false }
         }
+    }
+
+    private func callFunction(atMost limit: Int, _ state: inout State) async throws -> Bool {
+        await gate.enter()
+        defer { gate.leave() }
+        let begin = ContinuousClock.now
+        let row: PostgresRow
+        do {
+            row = try await store.client.query(
+                LaneRun.runStatement,
+                [
+                    .text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token), .text(worker),
+                    .int4(Int32(clamping: limit)),
+                ],
+                timeout: handler.options.timeout
+            ).single()
+        } catch let error as PostgresError where error.sqlState == .millraceLeaseLost {
+            throw LaneBatch.Interruption.leaseLost
+        }
+        meter.settled(
+            events: Int(try row.decode(Int32.self, at: 0)),
+            failed: Int(try row.decode(Int32.self, at: 1)),
+            in: .now - begin
+        )
+        state.position = max(state.position, Position(try row.decode(Int64.self, at: 2)))
+        state.due = try row.decode(Double?.self, at: 4).map { .now + .seconds(max(0, $0)) }
+        return try row.decode(Bool.self, at: 3)
     }
 
     /// As many pages as make a transaction, of those that are there.

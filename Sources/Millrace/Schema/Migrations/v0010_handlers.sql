@@ -61,7 +61,7 @@ CREATE TABLE millrace.handler_workers (
 ) WITH (fillfactor = 50);
 
 -- A stream that waits, for a handler: the event at its head failed, and what follows in the stream waits behind it, in order. One row a
--- stream, however many wait: they are found again in the stream itself. Only the worker of the lane makes and removes rows, in the
+-- stream, however many wait: they are found again in the stream itself. Only whoever holds the lane makes and removes rows, in the
 -- transaction that moves the checkpoint past the event; an operator changes status and data.
 CREATE TABLE millrace.parked_events (
     handler_id      text        COLLATE "C" NOT NULL,
