@@ -69,6 +69,8 @@ struct LaneBatch: Sendable {
     let logger: Logger
     let watch: LaneWatch
     var care: Care
+    /// Whether what waits behind an event whose time has come is handled with it; not where they cannot be committed together.
+    var takesFollowers = true
     /// Events that are known to fail, by their positions: they did not return.
     var condemned: [Position: HandlerFailure] = [:]
 
@@ -193,8 +195,7 @@ struct LaneBatch: Sendable {
     /// Handles the heads of streams that wait, and what waits behind each, in order, as far as one transaction goes.
     func handle(_ due: [DueEvent], upTo checkpoint: Position, _ waiting: WaitingStreams) async throws -> Result {
         try await inTransaction(waiting) { open in
-            // With the most care none, so that what only shows at the commit is a head's own.
-            var left = care == .awaitedSavepoints ? 0 : handler.options.batchSize
+            var left = takesFollowers ? handler.options.batchSize : 0
             for due in due where open.stop == nil {
                 if due.isDiscarded {
                     open.tally.discarded(due.event, attempts: due.attempts, because: due.reason)

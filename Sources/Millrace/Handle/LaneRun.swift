@@ -428,6 +428,7 @@ final class LaneRun: Sendable {
     ) async throws -> LaneBatch.Result? {
         var care = max(least, state.careLeft > 0 ? state.care : .none)
         var condemned: [Position: HandlerFailure] = [:]
+        var takesFollowers = least > .none
         while true {
             let watch = LaneWatch()
             let batch = LaneBatch(
@@ -438,6 +439,7 @@ final class LaneRun: Sendable {
                 logger: logger,
                 watch: watch,
                 care: care,
+                takesFollowers: takesFollowers,
                 condemned: condemned
             )
             let waiting = state.waiting
@@ -478,6 +480,8 @@ final class LaneRun: Sendable {
                         care = .awaitedSavepoints
                     } else if events.count > 1 {
                         return nil
+                    } else if takesFollowers {
+                        takesFollowers = false
                     } else if condemned.isEmpty, let event = events.first {
                         condemned[event.position] = HandlerFailure(PostgresError.server(server))
                     } else {

@@ -8,9 +8,13 @@ import Synchronization
 struct ChaosRun: Sendable {
     static let workers = 3
     static let producers = 4
+    /// Of HandlerProcess.
+    private static let handlers = 2
     static let streams = 40
     /// In these, one event in ten can never be handled; of all it is one in a hundred.
     static let hopelessStreams = 4
+    /// Producers wait while so many are left to do.
+    private static let backlogLimit: Int64 = 4_000
     /// Events that must have been handled between two acts: whatever was done, the work goes on.
     private static let progress = 100
     static let limit = Duration.seconds(120)
@@ -47,10 +51,13 @@ struct ChaosRun: Sendable {
 
     private final class Tally: Sendable {
         private let acts = Mutex<[Act: Int]>([:])
+        private let events = Counter()
         private let isOver = Atomic(false)
 
         func count(_ act: Act) { acts.withLock { $0[act, default: 0] += 1 } }
         var all: [Act: Int] { acts.withLock { $0 } }
+        func publish(_ count: Int) { events.increment(by: count) }
+        var published: Int { events.value }
         func end() { isOver.store(true, ordering: .releasing) }
         var hasEnded: Bool { isOver.load(ordering: .acquiring) }
     }
@@ -114,7 +121,12 @@ struct ChaosRun: Sendable {
                     request.append(events, to: StreamID("chaos", "\(stream)"))
                 }
                 try await append(request, to: store)
-                // The pace of the load.
+                tally.publish(request.entries.count)
+                // The pace of the load, and no more than can be handled.
+                try await eventually("there is room for more", within: ChaosRun.limit) {
+                    guard !tally.hasEnded else { return true }
+                    return try await backlog(beyondParked: true) ?? .max < ChaosRun.backlogLimit
+                }
                 _ = try await self.number("SELECT count(*) FROM pg_sleep(\(Double.random(in: 0...0.06, using: &dice)))")
             }
         }
@@ -260,17 +272,23 @@ struct ChaosRun: Sendable {
         try await client.query("INSERT INTO chaos.mended (at) VALUES (now())")
         try await eventually("everything is handled", within: ChaosRun.limit) {
             // Whatever failed for the last time just before it was mended is parked yet.
-            try await release()
-            return try await number(
-                """
-                SELECT (SELECT count(*) FROM millrace.parked_events) + (
-                    SELECT count(*) FROM millrace.events AS e CROSS JOIN millrace.event_handlers AS h
-                    WHERE e.event_type = 'chaos.event'
-                      AND NOT EXISTS (SELECT FROM chaos.effects AS f WHERE f.handler = h.handler_id AND f.position = e.id)
-                )
-                """
-            ) == 0
+            if try await number("SELECT count(*) FROM millrace.parked_events WHERE status = 'parked'") != 0 {
+                try await release()
+            }
+            return try await backlog() == 0
         }
+    }
+
+    /// What is left to do of what was published, for both handlers together; nil while PostgreSQL is down.
+    private func backlog(beyondParked: Bool = false) async throws -> Int64? {
+        let settled = try await number(
+            """
+            SELECT (SELECT coalesce(sum(c.processed), 0) FROM millrace.handler_counts AS c)::bigint
+                   + (SELECT coalesce(sum(p.waiting + 1), 0) FROM millrace.parked_events AS p
+                      WHERE p.status = 'parked' AND \(beyondParked))::bigint
+            """
+        )
+        return settled.map { Int64(tally.published * ChaosRun.handlers) - $0 }
     }
 }
 
