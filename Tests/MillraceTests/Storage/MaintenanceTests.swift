@@ -35,13 +35,19 @@ struct MaintenanceTests {
                 FROM generate_series(1, 25000) AS n
                 """
             )
-            let young = try await count("SELECT count(*) FROM millrace.event_audit WHERE processed_at > now() - interval '90 days'", store)
+            let young = try await count(
+                "SELECT count(*) FROM millrace.event_audit WHERE processed_at > now() - interval '90 days'",
+                store
+            )
             try await StorageMaintenance(store).maintain()
             #expect(try await count("SELECT count(*) FROM millrace.event_audit", store) == young)
             try await store.client.script("UPDATE millrace.store SET audit_kept = '10 days'")
             try await StorageMaintenance(store).maintain()
             #expect(
-                try await count("SELECT count(*) FROM millrace.event_audit WHERE processed_at < now() - interval '10 days'", store) == 0
+                try await count(
+                    "SELECT count(*) FROM millrace.event_audit WHERE processed_at < now() - interval '10 days'",
+                    store
+                ) == 0
             )
         }
     }
