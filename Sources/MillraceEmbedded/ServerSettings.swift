@@ -61,6 +61,8 @@ struct ServerSettings: Sendable {
             ("max_wal_size", "2GB"),
             // A forgotten replication slot must not fill the disk.
             ("max_slot_wal_keep_size", "4GB"),
+            // Not the schema of the user's name as well: that is Millrace's own, and what a migration finds in it and does not know it drops.
+            ("search_path", "public"),
             ("timezone", "UTC"),
             ("log_timezone", "UTC"),
             ("lc_messages", "C"),

@@ -9,7 +9,8 @@ import Testing
             let postgres = try await scratch.start { $0.settings["work_mem"] = "5MB" }
             for (name, value) in [
                 ("data_checksums", "on"), ("server_encoding", "UTF8"), ("wal_level", "logical"),
-                ("max_locks_per_transaction", "256"), ("max_prepared_transactions", "64"), ("max_connections", "200"),
+                ("search_path", "public"), ("max_locks_per_transaction", "256"), ("max_prepared_transactions", "64"),
+                ("max_connections", "200"),
                 ("deadlock_timeout", "200ms"), ("idle_in_transaction_session_timeout", "5min"),
                 ("password_encryption", "scram-sha-256"), ("work_mem", "5MB"),
                 ("logging_collector", "on"), ("listen_addresses", "127.0.0.1"),
