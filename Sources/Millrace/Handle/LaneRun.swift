@@ -1,6 +1,5 @@
 import Logging
 import MillracePostgres
-import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -48,6 +47,7 @@ final class LaneRun: Sendable {
     private let store: EventStore
     private let worker: String
     private let gate: LaneGate
+    private let overseer: LaneOverseer
     private let meter: HandlerMeter
     private let logger: Logger
 
@@ -68,6 +68,12 @@ final class LaneRun: Sendable {
         self.meter = meter
         self.logger = logger
         inbox = LaneInbox(client: store.client)
+        overseer = LaneOverseer(client: store.client, limit: handler.options.timeout) { event in
+            logger.error(
+                "a handler did not return, and is left alone",
+                metadata: HandlerContext.details(event, handler.name, lease.lane, 1)
+            )
+        }
     }
 
     /// Returns when the lane was stopped, or lost. An outage is waited for.
@@ -444,7 +450,10 @@ final class LaneRun: Sendable {
             )
             let waiting = state.waiting
             let begin = ContinuousClock.now
-            switch await attempted(watch, { try await attempt(batch, waiting) }) {
+            await gate.enter()
+            let ended = await overseer.run(watch) { try await attempt(batch, waiting) }
+            gate.leave()
+            switch ended {
             case .returned(.success(let result)):
                 meter.settled(
                     events: result.processed,
@@ -519,59 +528,6 @@ final class LaneRun: Sendable {
         )
     }
 
-    private enum Ending: Sendable {
-        case returned(Result<LaneBatch.Result, any Error>)
-        /// This event did not return, and its transaction is void.
-        case overdue(RecordedEvent)
-    }
-
-    /// Runs a transaction in a task of its own, so that it can be left alone where it does not return.
-    private func attempted(
-        _ watch: LaneWatch,
-        _ body: @escaping @Sendable () async throws -> LaneBatch.Result
-    ) async -> Ending {
-        await gate.enter()
-        defer { gate.leave() }
-        let ending = LaneEnding<Ending>()
-        let task = Task {
-            let result: Result<LaneBatch.Result, any Error>
-            do { result = .success(try await body()) } catch { result = .failure(error) }
-            ending.set(.returned(result))
-        }
-        look(after: watch, task, ending, in: handler.options.timeout)
-        return await withTaskCancellationHandler {
-            await ending.value()
-        } onCancel: {
-            task.cancel()
-        }
-    }
-
-    /// On the poll thread: looks whether an event has been in hand for too long, and comes back when it may be.
-    private func look(
-        after watch: LaneWatch,
-        _ task: Task<Void, Never>,
-        _ ending: LaneEnding<Ending>,
-        in wait: Duration
-    ) {
-        let limit = handler.options.timeout
-        store.client.schedule(after: wait) { [self] in
-            guard !ending.isSet else { return }
-            guard let event = watch.condemn(after: limit) else {
-                let left = watch.inHand.map { max(limit - $0.time, .milliseconds(1)) } ?? limit
-                return look(after: watch, task, ending, in: left)
-            }
-            task.cancel()
-            store.client.schedule(after: LaneWatch.grace) { [self] in
-                guard ending.set(.overdue(event)) else { return }
-                logger.error(
-                    "a handler did not return, and is left alone",
-                    metadata: HandlerContext.details(event, handler.name, lease.lane, 1)
-                )
-                if let connection = watch.giveUp() { Task { await connection.close() } }
-            }
-        }
-    }
-
     private static let stopStatement: PostgresStatement = "SELECT millrace.stop_handler($1, 'stopped', $2)"
 
     private func stopHandler(_ reason: String) async {
@@ -589,41 +545,5 @@ final class LaneRun: Sendable {
     private func stopped(_ reason: String) async {
         logger.error("a handler has stopped", metadata: ["handler": "\(handler.name)", "reason": "\(reason)"])
         inbox.stop()
-    }
-}
-
-/// How something ended: the first word counts.
-final class LaneEnding<Value: Sendable>: Sendable {
-    private struct State {
-        var value: Value?
-        var waiter: CheckedContinuation<Value, Never>?
-    }
-
-    private let state = Mutex(State())
-
-    var isSet: Bool { state.withLock { $0.value != nil } }
-
-    /// - Returns: whether it was the first.
-    @discardableResult
-    func set(_ value: Value) -> Bool {
-        let (isFirst, waiter) = state.withLock { state in
-            guard state.value == nil else { return (false, nil as CheckedContinuation<Value, Never>?) }
-            state.value = value
-            defer { state.waiter = nil }
-            return (true, state.waiter)
-        }
-        waiter?.resume(returning: value)
-        return isFirst
-    }
-
-    /// For one who waits.
-    func value() async -> Value {
-        await withCheckedContinuation { continuation in
-            let value = state.withLock { state in
-                if state.value == nil { state.waiter = continuation }
-                return state.value
-            }
-            if let value { continuation.resume(returning: value) }
-        }
     }
 }
