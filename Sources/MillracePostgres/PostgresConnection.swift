@@ -121,6 +121,18 @@ public actor PostgresConnection: PostgresSession {
         )
     }
 
+    private static let resetAll = PostgresStatement("RESET ALL", prepared: false)
+
+    /// Puts the session's settings back to what they were after connecting, ahead of whatever the caller sends next: for whoever has run
+    /// somebody else's code in it.
+    package nonisolated func resetSettings() {
+        let settings = configuration.sessionSettings.sorted { $0.key < $1.key }
+        post(
+            [PostgresCall(PostgresConnection.resetAll)]
+                + settings.map { PostgresCall(PostgresConnection.setSetting, [.text($0.key), .text($0.value)]) }
+        )
+    }
+
     private static let setSetting = PostgresStatement("SELECT pg_catalog.set_config($1, $2, false)", prepared: false)
 
     @discardableResult

@@ -1,5 +1,6 @@
 import Logging
 import MillracePostgres
+import Synchronization
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -21,6 +22,9 @@ final class LaneRun: Sendable {
     /// What the lane knows, and may only change with a commit.
     private struct State {
         var position: Position
+        /// How far a function's lane was looked through. Only its own run says what of that it was given: it may have stopped before, or been
+        /// paused.
+        var seen = Position.start
         var waiting: WaitingStreams
         /// When something that waits is due; nil: nothing is.
         var due: ContinuousClock.Instant?
@@ -35,6 +39,10 @@ final class LaneRun: Sendable {
     private static let careAfterFailure = 32
     /// How often in a row PostgreSQL may end a conflict before it counts as a failure of the lane's work.
     private static let conflictLimit = 20
+    /// How soon a function is run again where events were seen that it was not given, or that are none of its own.
+    private static let functionBeat = Duration.seconds(2)
+    /// How often in a row a function's run may fail, by itself and with PostgreSQL well, before the handler is stopped.
+    private static let functionFailures = 10
     /// Retries come together: not more often than this while there are some.
     private static let dueBeat = Duration.milliseconds(500)
     /// Retries that are handled before new events come again.
@@ -44,6 +52,8 @@ final class LaneRun: Sendable {
     let handler: Handler
     let lease: LaneLease
     let inbox: LaneInbox
+    /// Settled so far.
+    private let transactions = Atomic<UInt64>(0)
     private let store: EventStore
     private let worker: String
     private let gate: LaneGate
@@ -79,10 +89,12 @@ final class LaneRun: Sendable {
     /// Returns when the lane was stopped, or lost. An outage is waited for.
     func run() async -> End {
         var failures = 0
+        var reached: UInt64 = 0
         while true {
+            var isLoaded = false
             do {
                 guard var state = try await load() else { return .lost }
-                failures = 0
+                isLoaded = true
                 try await follow(&state)
                 return .finished(at: inbox.idlePosition)
             } catch LaneBatch.Interruption.leaseLost {
@@ -99,8 +111,16 @@ final class LaneRun: Sendable {
             } catch {
                 inbox.setIdle(at: nil)
                 if inbox.isStopping || Task.isCancelled { return .finished(at: nil) }
+                // Only what was settled in between tells that it goes on.
+                let settled = transactions.load(ordering: .relaxed)
+                if settled > reached { failures = 0 }
+                reached = settled
                 failures += 1
                 report(error, failures)
+                if isLoaded, failures >= LaneRun.functionFailures, case .function = handler.work {
+                    await stopHandler("its function cannot be run in lane \(lease.lane): \(error)")
+                    return .finished(at: nil)
+                }
                 guard await inbox.pause(LaneRun.backoff.delay(afterFailure: failures)) else {
                     return .finished(at: nil)
                 }
@@ -238,7 +258,8 @@ final class LaneRun: Sendable {
                 if inbox.isStopping { return }
             }
             // New events and the rest of a replay take turns.
-            let wait = state.replay == nil ? state.due.map { max(.zero, max($0, rested) - .now) } : .zero
+            var wait = state.replay == nil ? state.due.map { max(.zero, max($0, rested) - .now) } : .zero
+            if state.seen > state.position { wait = min(wait ?? LaneRun.functionBeat, LaneRun.functionBeat) }
             switch await inbox.next(within: wait) {
             case .stop: return
             case .look: try await look(&state)
@@ -254,7 +275,12 @@ final class LaneRun: Sendable {
 
     /// An operator may have changed when something is due, or where a function in the database stands.
     private func look(_ state: inout State) async throws {
-        if case .function = handler.work { try await loadWaiting(&state) } else { try await loadNextDue(&state) }
+        if case .function = handler.work {
+            try await loadWaiting(&state)
+            if state.seen > state.position { _ = try await runFunction(&state) }
+        } else {
+            try await loadNextDue(&state)
+        }
         try await loadReplay(&state)
     }
 
@@ -319,23 +345,29 @@ final class LaneRun: Sendable {
         let begin = ContinuousClock.now
         let row: PostgresRow
         do {
-            row = try await store.client.query(
-                LaneRun.runStatement,
-                [
-                    .text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token), .text(worker),
-                    .int4(Int32(clamping: limit)),
-                ],
-                timeout: handler.options.timeout
-            ).single()
+            row = try await store.client.withConnection { connection in
+                // Whatever the function has SET would meet the next user of the connection.
+                defer { connection.resetSettings() }
+                return try await connection.query(
+                    LaneRun.runStatement,
+                    [
+                        .text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token), .text(worker),
+                        .int4(Int32(clamping: limit)),
+                    ],
+                    timeout: handler.options.timeout
+                ).single()
+            }
         } catch let error as PostgresError where error.sqlState == .millraceLeaseLost {
             throw LaneBatch.Interruption.leaseLost
         }
+        let before = state.position
         meter.settled(
             events: Int(try row.decode(Int32.self, at: 0)),
             failed: Int(try row.decode(Int32.self, at: 1)),
             in: .now - begin
         )
         state.position = max(state.position, Position(try row.decode(Int64.self, at: 2)))
+        if state.position > before { transactions.add(1, ordering: .relaxed) }
         state.due = try row.decode(Double?.self, at: 4).map { .now + .seconds(max(0, $0)) }
         return try row.decode(Bool.self, at: 3)
     }
@@ -352,8 +384,8 @@ final class LaneRun: Sendable {
 
     private func handle(_ page: LanePage, _ state: inout State) async throws {
         if case .function = handler.work {
+            state.seen = max(state.seen, page.scannedTo)
             if !page.events.isEmpty, page.scannedTo > state.position { _ = try await runFunction(&state) }
-            state.position = max(state.position, page.scannedTo)
             return
         }
         var rest = page.events[...]
@@ -460,6 +492,7 @@ final class LaneRun: Sendable {
                     failed: max(0, result.waiting.count - waiting.count),
                     in: .now - begin
                 )
+                transactions.add(1, ordering: .relaxed)
                 state.conflicts = 0
                 state.careLeft = result.hasFailures ? LaneRun.careAfterFailure : max(0, state.careLeft - 1)
                 state.waiting = result.waiting

@@ -47,7 +47,8 @@ BEGIN
         stored_at = CASE WHEN free.scanned > l.checkpoint THEN NULL ELSE l.stored_at END,
         checkpoint = greatest(l.checkpoint, free.scanned)
     FROM (
-        SELECT f.handler_id, f.lane, h.scanned
+        -- What a function was given only its own run says: it may have stopped, or been paused, before what the worker has seen.
+        SELECT f.handler_id, f.lane, CASE WHEN v_handler.kind = 'swift' THEN h.scanned END AS scanned
         FROM millrace.handler_lanes AS f
         JOIN unnest(p_lanes, p_tokens, p_scanned) AS h (lane, token, scanned) ON h.lane = f.lane AND h.token = f.token
         WHERE f.handler_id = p_handler_id AND f.worker_id = p_worker_id

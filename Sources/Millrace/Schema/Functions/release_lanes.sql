@@ -14,8 +14,9 @@ BEGIN
         leased_until = NULL,
         checkpoint = greatest(l.checkpoint, h.scanned)
     FROM (
-        SELECT f.lane, h.scanned
+        SELECT f.lane, CASE WHEN e.kind = 'swift' THEN h.scanned END AS scanned
         FROM millrace.handler_lanes AS f
+        JOIN millrace.event_handlers AS e ON e.handler_id = f.handler_id
         JOIN unnest(p_lanes, p_tokens, p_scanned) AS h (lane, token, scanned) ON h.lane = f.lane AND h.token = f.token
         WHERE f.handler_id = p_handler_id AND f.worker_id = p_worker_id
         ORDER BY f.lane
