@@ -133,6 +133,7 @@ extension Migrator {
         SchemaScript("cancel_replay", PackageResources.cancel_replay_sql),
         SchemaScript("replay_event", PackageResources.replay_event_sql),
         SchemaScript("settle_replay", PackageResources.settle_replay_sql),
+        SchemaScript("remove_handler", PackageResources.remove_handler_sql),
         SchemaScript("list_actions", PackageResources.list_actions_sql),
         SchemaScript("list_attempts", PackageResources.list_attempts_sql),
     ]

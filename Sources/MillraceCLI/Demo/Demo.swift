@@ -77,6 +77,10 @@ struct Demo: AsyncParsableCommand {
             // The first failure ends the others at once; waitForAll() would let them finish.
             while try await group.next() != nil {}
         }
+        for consumer in OrderConsumer.allCases {
+            // Nobody will run them after this: they would only be missed.
+            try await store.client.query(DemoSQL.forget, [.text(consumer.handlerName)])
+        }
         let published = progress.snapshot.published
         let summary = try await DemoSummary(of: run, after: start, published: published, client: store.client)
         try report(summary)

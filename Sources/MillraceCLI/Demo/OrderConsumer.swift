@@ -16,7 +16,7 @@ enum OrderConsumer: String, CaseIterable, Sendable {
 
     var handlerName: String { "demo.\(rawValue)" }
 
-    /// - Parameter start: where the run begins. Where the handler is known from an earlier run, it goes on behind that.
+    /// - Parameter start: where the run begins. Where the handler is left over from a run that was killed, it goes on behind that.
     func handler(run: String, from start: Position, progress: DemoProgress) -> Handler {
         let options = HandlerOptions(lanes: 4, beginning: .after(start))
         return .batches(handlerName, options: options) { events, context in
@@ -75,6 +75,7 @@ enum OrderConsumer: String, CaseIterable, Sendable {
 /// The demo's own statements, compiled in from Demo/SQL.
 enum DemoSQL {
     static let schema = String(decoding: PackageResources.demo_schema_sql, as: UTF8.self)
+    static let forget = statement(PackageResources.demo_forget_sql)
     static let record = statement(PackageResources.demo_record_sql)
     static let billing = statement(PackageResources.demo_billing_sql)
     static let shipping = statement(PackageResources.demo_shipping_sql)

@@ -42,10 +42,11 @@ struct ParkedEdit: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let document: JSON? = data == "-" ? JSON(utf8: try await StandardInput.document()) : data.map { JSON($0) }
-        let outcome = undo ? "handled with the event's own data" : "handled with the data that was given"
+        let document: JSON? =
+            self.data == "-" ? JSON(utf8: try await StandardInput.document()) : self.data.map { JSON($0) }
+        let data = undo ? "the event's own data" : "the data that was given"
         try await ParkedChange(database: database, output: output, options: options, change: change).run(
-            outcome: retry ? "\(outcome), at once" : outcome
+            outcome: retry ? "handled with \(data), at once" : "given \(data) when they are retried"
         ) { handlers, dryRun, session in
             try await handlers.editParked(
                 options.filter,

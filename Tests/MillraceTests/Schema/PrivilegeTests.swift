@@ -52,6 +52,7 @@ extension SchemaTests {
             "receive_once": ["millrace_consumer", "millrace_admin"],
             "register_handler": ["millrace_consumer", "millrace_admin"],
             "release_lanes": ["millrace_consumer", "millrace_admin"],
+            "remove_handler": ["millrace_admin"],
             "request_replay": ["millrace_admin"],
             "reset_handler": ["millrace_admin"],
             "resume_handler": ["millrace_admin"],

@@ -213,7 +213,12 @@ extension SchemaTests {
                     try await connection.run("CREATE TEMP TABLE handler_lanes (LIKE millrace.handler_lanes)")
                     try await connection.run("CREATE TEMP TABLE parked_events (LIKE millrace.parked_events)")
                     try await connection.run("SET search_path = evil, pg_temp, pg_catalog, millrace, public")
-                    let register = "SELECT millrace.register_sql_handler('h', '{t}', 'public.note', p_lanes => 1)"
+                    // A retry that nobody sees in this test.
+                    let register = """
+                        SELECT millrace.register_sql_handler(
+                            'h', '{t}', 'public.note', p_lanes => 1, p_first_wait_ms => 3600000, p_longest_wait_ms => 3600000
+                        )
+                        """
                     #expect(try await connection.text(register) == "registered")
                     try await handling.decide("c", 1, "raise")
                     let first = try await handling.publish("a")

@@ -9,7 +9,7 @@ public import MillracePostgres
 /// Something that was done to a handler, or to an event that waited for it.
 public struct HandlerAction: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
-        case pause, stop, resume, reset, replay, retry, discard, edit
+        case pause, stop, resume, reset, replay, retry, discard, edit, remove
         case cancelReplay = "cancel_replay"
     }
 

@@ -207,7 +207,7 @@ CREATE TABLE millrace.handler_actions (
     details    jsonb,
     CONSTRAINT handler_actions_pkey PRIMARY KEY (action_id),
     CONSTRAINT handler_actions_action_is_known CHECK (
-        action IN ('pause', 'stop', 'resume', 'reset', 'replay', 'cancel_replay', 'retry', 'discard', 'edit')
+        action IN ('pause', 'stop', 'resume', 'reset', 'replay', 'cancel_replay', 'retry', 'discard', 'edit', 'remove')
     ),
     CONSTRAINT handler_actions_discard_for_a_reason CHECK (action <> 'discard' OR reason IS NOT NULL)
 );
