@@ -20,7 +20,8 @@ public struct HandlerOptions: Sendable {
     public var beginning: Beginning
     public var retry: HandlerRetryPolicy
     public var audit: Audit
-    /// Streams that may be set aside at a time. One more stops the handler: something is wrong then that more of them will not mend.
+    /// Streams that may be set aside at a time. One more stops the handler: something is wrong then that more of them will not mend. Lanes that fail
+    /// in the same moment do not see each other, so there may be as many more as lanes work at once.
     public var parkedLimit: Int
     /// How long one event, or one batch of a batch handler, may take. What takes longer is cancelled and counts as a failed attempt; where it
     /// does not return even then, its connection is closed, and its task left alone.
