@@ -13,7 +13,7 @@ struct PublishTests {
                 try await transaction.query("SELECT millrace.lock_streams('{order}', '{held}')")
                 let running = try await test.command.start(arguments)
                 let waiting =
-                    "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')"
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
                 try await eventually("the event waits for its stream") { try await test.number(waiting) > 0 }
                 running.interrupt()
                 _ = try await running.result()
