@@ -110,7 +110,7 @@ struct BenchTests {
             let busy =
                 "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'millrace\\_bench\\_%' AND application_name = 'pgbench'"
             let own =
-                "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'millrace\\_bench\\_%' AND query LIKE '%append_events%'"
+                "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'millrace\\_bench\\_%' AND query LIKE '%FROM millrace.append_event%'"
             try await eventually("it measures") {
                 let appends = try await test.number(own)
                 return try await test.number(busy) + appends > 0
