@@ -76,7 +76,7 @@ struct LaneBatch: Sendable {
 
     /// Events that share a savepoint.
     private static let groupSize = 10
-    private static let stopHandler: PostgresStatement = "SELECT millrace.stop_handler($1, 'stopped', $2)"
+    static let stopHandler: PostgresStatement = "SELECT millrace.stop_handler($1, 'stopped', $2)"
 
     /// A transaction that is open.
     private struct Open {

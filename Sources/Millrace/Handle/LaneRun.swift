@@ -561,11 +561,9 @@ final class LaneRun: Sendable {
         )
     }
 
-    private static let stopStatement: PostgresStatement = "SELECT millrace.stop_handler($1, 'stopped', $2)"
-
     private func stopHandler(_ reason: String) async {
         do {
-            try await store.client.query(LaneRun.stopStatement, [.text(handler.name), .text(reason)])
+            try await store.client.query(LaneBatch.stopHandler, [.text(handler.name), .text(reason)])
             await stopped(reason)
         } catch {
             logger.error(
