@@ -14,6 +14,7 @@ extension Migrator {
         SchemaScript("v0008_advancing_streams", PackageResources.v0008_advancing_streams_sql),
         SchemaScript("v0009_import", PackageResources.v0009_import_sql),
         SchemaScript("v0010_handlers", PackageResources.v0010_handlers_sql),
+        SchemaScript("v0013_projections", PackageResources.v0013_projections_sql),
     ]
 
     /// Re-created together whenever one of them differs.
@@ -105,6 +106,7 @@ extension Migrator {
         SchemaScript("settle_tries", PackageResources.settle_tries_sql),
         SchemaScript("begin_sql_run", PackageResources.begin_sql_run_sql),
         SchemaScript("claim_due_event", PackageResources.claim_due_event_sql),
+        SchemaScript("followed_position", PackageResources.followed_position_sql),
         SchemaScript("read_lane", PackageResources.read_lane_sql),
         SchemaScript("settle_sql_run", PackageResources.settle_sql_run_sql),
         SchemaScript("run_sql_handler", PackageResources.run_sql_handler_sql),
@@ -136,6 +138,30 @@ extension Migrator {
         SchemaScript("remove_handler", PackageResources.remove_handler_sql),
         SchemaScript("list_actions", PackageResources.list_actions_sql),
         SchemaScript("list_attempts", PackageResources.list_attempts_sql),
+        SchemaScript("find_generation", PackageResources.find_generation_sql),
+        SchemaScript("begin_generation", PackageResources.begin_generation_sql),
+        SchemaScript("make_generation", PackageResources.make_generation_sql),
+        SchemaScript("publish_generation", PackageResources.publish_generation_sql),
+        SchemaScript("check_inline", PackageResources.check_inline_sql),
+        SchemaScript("guard_inline", PackageResources.guard_inline_sql),
+        SchemaScript("generation_indexed", PackageResources.generation_indexed_sql),
+        SchemaScript("index_generation", PackageResources.index_generation_sql),
+        SchemaScript("register_projection", PackageResources.register_projection_sql),
+        SchemaScript("rebuild_projection", PackageResources.rebuild_projection_sql),
+        SchemaScript("unequal_lanes", PackageResources.unequal_lanes_sql),
+        SchemaScript("hold_equal", PackageResources.hold_equal_sql),
+        SchemaScript("settle_swap", PackageResources.settle_swap_sql),
+        SchemaScript("swap_projection", PackageResources.swap_projection_sql),
+        SchemaScript("roll_back_projection", PackageResources.roll_back_projection_sql),
+        SchemaScript("forget_generation", PackageResources.forget_generation_sql),
+        SchemaScript("drop_generation", PackageResources.drop_generation_sql),
+        SchemaScript("enter_projection", PackageResources.enter_projection_sql),
+        SchemaScript("is_rebuilding", PackageResources.is_rebuilding_sql),
+        SchemaScript("list_projections", PackageResources.list_projections_sql),
+        SchemaScript("differing_rows", PackageResources.differing_rows_sql),
+        SchemaScript("begin_inline", PackageResources.begin_inline_sql),
+        SchemaScript("read_events", PackageResources.read_events_sql),
+        SchemaScript("publish_and_project", PackageResources.publish_and_project_sql),
     ]
 
     /// What the migrations are recorded in.

@@ -53,4 +53,4 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION millrace.check_sql_function(regprocedure, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.check_sql_function(regprocedure, text) TO millrace_consumer, millrace_admin;
+GRANT EXECUTE ON FUNCTION millrace.check_sql_function(regprocedure, text) TO millrace_publisher, millrace_consumer, millrace_admin;

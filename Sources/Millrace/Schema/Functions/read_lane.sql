@@ -21,6 +21,10 @@ BEGIN
     WHERE l.handler_id = p_handler_id AND l.lane = p_lane;
     SELECT b.horizon, b.up_to, b.stored_from, b.stored_before, b.open_since INTO STRICT v_bounds
     FROM millrace.page_bounds(v_after) AS b;
+    -- A generation that is being built does not pass the one that serves.
+    SELECT coalesce(least(v_bounds.up_to, s.checkpoint), v_bounds.up_to), coalesce(least(v_bounds.horizon, s.checkpoint), v_bounds.horizon)
+    INTO STRICT v_bounds.up_to, v_bounds.horizon
+    FROM millrace.followed_position(p_handler_id, p_lane) AS s (checkpoint);
 
     RETURN QUERY
     WITH page AS MATERIALIZED (

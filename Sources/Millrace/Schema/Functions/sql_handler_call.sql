@@ -29,4 +29,4 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION millrace.sql_handler_call(text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.sql_handler_call(text, text) TO millrace_consumer, millrace_admin;
+GRANT EXECUTE ON FUNCTION millrace.sql_handler_call(text, text) TO millrace_publisher, millrace_consumer, millrace_admin;
