@@ -20,20 +20,26 @@ public struct EventStore: Sendable {
     let appender: Appender
     let doorbell: Doorbell
     let feed: LogFeed
+    let inline: InlineProjections?
     let logger: Logger
 
-    /// - Parameter appending: how appends share transactions.
+    /// - Parameters:
+    ///   - appending: how appends share transactions.
+    ///   - inline: the inline projections that its appends write, and those of the database that functions write; each append is a transaction of
+    ///     its own then. nil: none, and an append that one wants is refused.
     public init(
         _ client: PostgresClient,
         appending: AppenderLimits = AppenderLimits(),
+        projecting inline: [Projection]? = nil,
         logger: Logger = Logger(label: "millrace")
     ) {
-        self.init(client, appending: appending, logger: logger, feed: LogFeedState.Limits())
+        self.init(client, appending: appending, projecting: inline, logger: logger, feed: LogFeedState.Limits())
     }
 
     init(
         _ client: PostgresClient,
         appending: AppenderLimits = AppenderLimits(),
+        projecting inline: [Projection]? = nil,
         logger: Logger,
         feed limits: LogFeedState.Limits
     ) {
@@ -43,6 +49,7 @@ public struct EventStore: Sendable {
         self.logger = logger
         self.doorbell = doorbell
         self.feed = feed
+        self.inline = inline.map { InlineProjections($0) }
         appender = Appender(client: client, limits: appending) { position in
             feed.announce(position)
             doorbell.ring(position)

@@ -43,6 +43,17 @@ extension EventStore {
         _ request: AppendRequest,
         in transaction: PostgresTransaction? = nil
     ) async throws -> AppendResult {
+        guard let inline else { return try await appendPlainly(request, in: transaction) }
+        guard let transaction else { return try await appendInline(request, inline) }
+        return try await inline.append(request, to: self, in: transaction) {
+            try await appendPlainly(request, in: transaction)
+        }
+    }
+
+    /// Stores events without the projections that are written inline.
+    private func appendPlainly(_ request: AppendRequest, in transaction: PostgresTransaction?) async throws
+        -> AppendResult
+    {
         guard let transaction else { return try await appendGrouped(request) }
         let ticket = try AppenderTicket(0, request)
         do {
@@ -67,6 +78,21 @@ extension EventStore {
 }
 
 extension EventStore {
+    /// In a transaction of its own, with the projections that are written inline.
+    private func appendInline(_ request: AppendRequest, _ inline: InlineProjections) async throws -> AppendResult {
+        do {
+            return try await withTransaction { transaction in
+                try await inline.append(request, to: self, in: transaction) {
+                    try await appendPlainly(request, in: transaction)
+                }
+            }
+        } catch PostgresError.outcomeUnknown {
+            throw EventStoreError.outcomeUnknown(eventIDs: request.entries.map(\.event.id))
+        } catch let error as PostgresError {
+            throw EventStoreError(error)
+        }
+    }
+
     private func appendGrouped(_ request: AppendRequest) async throws -> AppendResult {
         switch try await appender.append(request) {
         case .row(let row):

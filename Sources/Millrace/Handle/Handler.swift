@@ -28,6 +28,10 @@ public struct Handler: Sendable {
     public let filter: EventFilter
     public let options: HandlerOptions
     let work: Work
+    /// Whether it writes a projection, and may have to follow the generation that serves.
+    var isOfProjection = false
+    /// Whether it handles in large transactions while there is much: a projection that is being built.
+    var gathers = false
 
     /// - Parameter body: handles one event. An error that it throws means ``HandlerOutcome/retry(after:because:)``. It may run more than
     ///   once for an event, also where nothing is wrong with it: another event of the same transaction may have failed.

@@ -55,6 +55,7 @@ final class HandlerRun: Sendable {
     private let meter: HandlerMeter
     private let logger: Logger
     private let bell: LaneInbox
+    private let followed: FollowedLanes?
     private let state = Mutex(State())
 
     init(
@@ -73,6 +74,9 @@ final class HandlerRun: Sendable {
         self.logger = logger
         meter = HandlerMeter(handler.name)
         bell = LaneInbox(client: store.client)
+        followed =
+            handler.isOfProjection
+            ? FollowedLanes(handler.name, lanes: handler.options.lanes, client: store.client) : nil
     }
 
     var lanes: [Int] { state.withLock { $0.holds.keys.sorted() } }
@@ -180,6 +184,7 @@ final class HandlerRun: Sendable {
             worker: options.name,
             gate: gate,
             meter: meter,
+            followed: followed,
             logger: logger
         )
         // Under the lock, so that one that ends at once finds its place to leave.

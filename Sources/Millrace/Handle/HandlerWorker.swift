@@ -58,12 +58,16 @@ public final class HandlerWorker: Service {
     private let id = UUID.version7()
     private let gate: LaneGate
     private let bell: LaneInbox
+    private let keeper: ProjectionKeeper
     private let runs = Mutex<[HandlerRun]>([])
 
-    /// - Parameter handlers: with different names.
+    /// - Parameters:
+    ///   - handlers: with different names.
+    ///   - projections: that it writes and builds; with those that its store writes inline, which it builds.
     public init(
         _ store: EventStore,
-        handlers: [Handler],
+        handlers: [Handler] = [],
+        projections: [Projection] = [],
         options: WorkerOptions = WorkerOptions(),
         logger: Logger = Logger(label: "millrace.worker")
     ) {
@@ -76,6 +80,12 @@ public final class HandlerWorker: Service {
         self.logger = logger
         gate = LaneGate(places: options.lanesAtOnce ?? max(1, store.client.configuration.maximumConnections / 2))
         bell = LaneInbox(client: store.client)
+        keeper = ProjectionKeeper(
+            store: store,
+            projections: projections + (store.inline?.projections ?? []),
+            keepsFunctions: options.runsSQLHandlers,
+            logger: logger
+        )
         for handler in handlers { add(handler) }
     }
 
@@ -85,16 +95,23 @@ public final class HandlerWorker: Service {
     ///   missing; then nothing was handled. `CancellationError` where its task is cancelled. Later failures do not end it: it tries again.
     public func run() async throws {
         for run in all { try await run.register() }
+        try await keeper.register()
         await withGracefulShutdownHandler {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await self.listen() }
                 group.addTask { await self.count() }
+                if !keeper.hasNothingToKeep { group.addTask { await self.swapProjections() } }
                 await withDiscardingTaskGroup { working in
                     for run in all { working.addTask { await run.run() } }
-                    guard options.runsSQLHandlers else { return }
+                    guard options.runsSQLHandlers || !keeper.hasNothingToKeep else { return }
                     while !bell.isStopping, !Task.isCancelled {
-                        for run in await newSQLHandlers() { working.addTask { await run.run() } }
-                        _ = await bell.next(within: options.beat * 2)
+                        for run in await newHandlers() {
+                            working.addTask {
+                                if await self.isRegistered(run) { await run.run() }
+                                self.runs.withLock { $0.removeAll { $0 === run } }
+                            }
+                        }
+                        _ = await bell.next(within: options.beat)
                     }
                 }
                 group.cancelAll()
@@ -130,37 +147,72 @@ public final class HandlerWorker: Service {
     private static let sqlHandlers: PostgresStatement = """
         SELECT h.handler_id, h.event_types, h.aggregate_types, h.lanes, h.audit
         FROM millrace.event_handlers AS h
-        WHERE h.kind = 'sql'
+        LEFT JOIN millrace.projection_generations AS g ON g.handler_id = h.handler_id
+        WHERE h.kind = 'sql' AND (g.handler_id IS NULL OR g.handler_id = ANY ($1))
         ORDER BY h.handler_id
         """
 
-    /// Handlers of the database that it does not run yet.
-    private func newSQLHandlers() async -> [HandlerRun] {
+    /// Handlers of the database and of projections that it does not run yet. Those of generations that are written no more are stopped.
+    private func newHandlers() async -> [HandlerRun] {
         do {
-            let known = Set(all.map(\.handler.name))
-            return try await store.client.query(HandlerWorker.sqlHandlers, [], timeout: options.lease).compactMap {
-                row in
-                let name = try row.decode(String.self, at: 0)
-                guard !known.contains(name) else { return nil }
-                return add(
-                    Handler(
-                        name: name,
-                        filter: EventFilter(
-                            eventTypes: try row.decode([String]?.self, at: 1),
-                            aggregateTypes: try row.decode([String]?.self, at: 2)
-                        ),
-                        options: HandlerOptions(
-                            lanes: Int(try row.decode(Int32.self, at: 3)),
-                            // Only for replays: what is new the function's own run writes down.
-                            audit: HandlerOptions.Audit(rawValue: try row.decode(String.self, at: 4)) ?? .all
-                        ),
-                        work: .function
-                    )
-                )
+            let generations = keeper.hasNothingToKeep ? [] : try await keeper.handlers()
+            for run in all where run.handler.isOfProjection {
+                if !generations.contains(where: { $0.generation.handler == run.handler.name }) { run.stop() }
             }
+            var found = generations.compactMap(\.handler)
+            if options.runsSQLHandlers {
+                found += try await sqlHandlers(writing: generations.map(\.generation))
+            }
+            let known = Set(all.map(\.handler.name))
+            return found.filter { !known.contains($0.name) }.map { add($0) }
         } catch {
-            logger.warning("the SQL handlers could not be looked for", metadata: ["error": "\(error)"])
+            logger.warning("handlers could not be looked for", metadata: ["error": "\(error)"])
             return []
+        }
+    }
+
+    private func sqlHandlers(writing generations: [ProjectionGeneration]) async throws -> [Handler] {
+        let written = generations.filter(\.isWrittenByFunctions).map(\.handler)
+        let rows = try await store.client.query(
+            HandlerWorker.sqlHandlers,
+            [.textArray(written)],
+            timeout: options.lease
+        )
+        return try rows.map { row in
+            let name = try row.decode(String.self, at: 0)
+            var handler = Handler(
+                name: name,
+                filter: EventFilter(
+                    eventTypes: try row.decode([String]?.self, at: 1),
+                    aggregateTypes: try row.decode([String]?.self, at: 2)
+                ),
+                options: HandlerOptions(
+                    lanes: Int(try row.decode(Int32.self, at: 3)),
+                    // Only for replays: what is new the function's own run writes down.
+                    audit: HandlerOptions.Audit(rawValue: try row.decode(String.self, at: 4)) ?? .all
+                ),
+                work: .function
+            )
+            handler.isOfProjection = written.contains(name)
+            return handler
+        }
+    }
+
+    /// What is new while it works is refused by itself, and tried again at the next beat.
+    private func isRegistered(_ run: HandlerRun) async -> Bool {
+        do {
+            try await run.register()
+            return true
+        } catch {
+            logger.error("a handler is refused", metadata: ["handler": "\(run.handler.name)", "error": "\(error)"])
+            return false
+        }
+    }
+
+    private func swapProjections() async {
+        while !Task.isCancelled {
+            await keeper.swapWhatIsEqual()
+            do { try await Task.sleep(for: options.beat) } catch { return }
         }
     }
 

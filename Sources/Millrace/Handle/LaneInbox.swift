@@ -6,6 +6,9 @@ import Synchronization
 struct LanePage: Sendable {
     var events: [RecordedEvent]
     var scannedTo: Position
+
+    /// What its events take in memory.
+    var byteCount: Int { events.reduce(0) { $0 + $1.byteCount } }
 }
 
 /// What a lane's task waits for: pages of its reader, time to try something again, its end.
@@ -37,9 +40,13 @@ final class LaneInbox: Sendable {
     }
 
     private let client: PostgresClient
+    private let pageLimit: Int
     private let state = Mutex(State())
 
-    init(client: PostgresClient) { self.client = client }
+    init(client: PostgresClient, pageLimit: Int = LaneInbox.pageLimit) {
+        self.client = client
+        self.pageLimit = pageLimit
+    }
 
     var isStopping: Bool { state.withLock { $0.isStopping } }
 
@@ -56,7 +63,7 @@ final class LaneInbox: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let mayGoOn = state.withLock { state in
-                    if state.pages.count < LaneInbox.pageLimit || Task.isCancelled { return true }
+                    if state.pages.count < pageLimit || Task.isCancelled { return true }
                     state.reader = continuation
                     return false
                 }

@@ -41,12 +41,16 @@ final class LaneRun: Sendable {
     private static let conflictLimit = 20
     /// How soon a function is run again where events were seen that it was not given, or that are none of its own.
     private static let functionBeat = Duration.seconds(2)
+    /// The same where it has to come up with the generation that serves.
+    private static let projectionBeat = Duration.milliseconds(200)
     /// How often in a row a function's run may fail, by itself and with PostgreSQL well, before the handler is stopped.
     private static let functionFailures = 10
     /// Retries come together: not more often than this while there are some.
     private static let dueBeat = Duration.milliseconds(500)
     /// Retries that are handled before new events come again.
     private static let dueAtOnce: Int32 = 100
+    /// What the events of a transaction of a projection that is being built may take in memory.
+    private static let gatheredBytes = 4 << 20
     private static let backoff = PostgresBackoff(initial: .milliseconds(50), maximum: .seconds(2))
 
     let handler: Handler
@@ -59,6 +63,7 @@ final class LaneRun: Sendable {
     private let gate: LaneGate
     private let overseer: LaneOverseer
     private let meter: HandlerMeter
+    private let followed: FollowedLanes?
     private let logger: Logger
 
     init(
@@ -68,6 +73,7 @@ final class LaneRun: Sendable {
         worker: String,
         gate: LaneGate,
         meter: HandlerMeter,
+        followed: FollowedLanes?,
         logger: Logger
     ) {
         self.handler = handler
@@ -76,8 +82,9 @@ final class LaneRun: Sendable {
         self.worker = worker
         self.gate = gate
         self.meter = meter
+        self.followed = followed
         self.logger = logger
-        inbox = LaneInbox(client: store.client)
+        inbox = LaneInbox(client: store.client, pageLimit: handler.gathers ? 1 : LaneInbox.pageLimit)
         overseer = LaneOverseer(client: store.client, limit: handler.options.timeout) { event in
             logger.error(
                 "a handler did not return, and is left alone",
@@ -226,15 +233,40 @@ final class LaneRun: Sendable {
 
     private func read(_ pages: PageSubscription) async {
         do {
+            var gathered = LanePage(events: [], scannedTo: .start)
             for try await page in pages {
-                let events = page.events.filter { $0.lane(of: handler.options.lanes) == lease.lane }
-                await inbox.put(LanePage(events: events, scannedTo: page.scannedTo))
+                gathered.events += page.events.lazy.filter { $0.lane(of: handler.options.lanes) == lease.lane }
+                gathered.scannedTo = page.scannedTo
+                // A projection is built in large transactions; everything else waits for no company.
+                if handler.gathers, !page.isLast, gathered.events.count < handler.options.batchSize,
+                    gathered.byteCount < LaneRun.gatheredBytes
+                {
+                    continue
+                }
+                try await deliver(gathered)
+                gathered.events = []
             }
         } catch is CancellationError {
             return
         } catch {
             inbox.fail(error)
         }
+    }
+
+    /// Hands a page over, no further than the generation of the projection that serves has come in this lane.
+    private func deliver(_ page: LanePage) async throws {
+        guard let followed else { return await inbox.put(page) }
+        var rest = page
+        var passed = Position.start
+        while let limit = try await followed.limit(of: lease.lane), limit < rest.scannedTo {
+            if limit > passed {
+                passed = limit
+                await inbox.put(LanePage(events: rest.events.filter { $0.position <= limit }, scannedTo: limit))
+                rest.events.removeAll { $0.position <= limit }
+            }
+            try await Task.sleep(for: FollowedLanes.beat)
+        }
+        await inbox.put(rest)
     }
 
     private func work(_ state: inout State) async throws {
@@ -259,7 +291,10 @@ final class LaneRun: Sendable {
             }
             // New events and the rest of a replay take turns.
             var wait = state.replay == nil ? state.due.map { max(.zero, max($0, rested) - .now) } : .zero
-            if state.seen > state.position { wait = min(wait ?? LaneRun.functionBeat, LaneRun.functionBeat) }
+            if state.seen > state.position {
+                let beat = handler.isOfProjection ? LaneRun.projectionBeat : LaneRun.functionBeat
+                wait = min(wait ?? beat, beat)
+            }
             switch await inbox.next(within: wait) {
             case .stop: return
             case .look: try await look(&state)

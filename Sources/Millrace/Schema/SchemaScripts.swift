@@ -161,6 +161,7 @@ extension Migrator {
         SchemaScript("differing_rows", PackageResources.differing_rows_sql),
         SchemaScript("begin_inline", PackageResources.begin_inline_sql),
         SchemaScript("read_events", PackageResources.read_events_sql),
+        SchemaScript("project_inline", PackageResources.project_inline_sql),
         SchemaScript("publish_and_project", PackageResources.publish_and_project_sql),
     ]
 

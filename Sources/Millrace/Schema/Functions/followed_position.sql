@@ -11,3 +11,4 @@ AS $$
 $$;
 
 REVOKE ALL ON FUNCTION millrace.followed_position(text, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.followed_position(text, int) TO millrace_consumer, millrace_admin;

@@ -20,7 +20,6 @@ DECLARE
     v_handlers   pg_catalog.text[] := '{}';
     v_event_id   pg_catalog.uuid;
     v_before     pg_catalog.int4;
-    v_call       pg_catalog.text;
 BEGIN
     FOR v_inline IN
         SELECT b.handler_id, b.function
@@ -49,8 +48,7 @@ BEGIN
         RETURN v_event_id;
     END IF;
     FOR v_number IN 1 .. pg_catalog.cardinality(v_functions) LOOP
-        v_call := millrace.sql_handler_call(v_handlers[v_number], v_functions[v_number]);
-        EXECUTE v_call USING v_projected;
+        PERFORM millrace.project_inline(v_handlers[v_number], v_functions[v_number], ARRAY[v_projected.id]);
     END LOOP;
     RETURN v_event_id;
 END

@@ -4,7 +4,9 @@
 CREATE OR REPLACE FUNCTION millrace.unequal_lanes(
     p_projection text, p_generation int, OUT behind bigint, OUT ahead bigint, OUT positions bigint[]
 )
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, millrace, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off
 AS $$
 DECLARE
     c_looked  CONSTANT int := 10000;
@@ -63,3 +65,4 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION millrace.unequal_lanes(text, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.unequal_lanes(text, int) TO millrace_consumer, millrace_admin;

@@ -63,3 +63,5 @@ ALTER TABLE millrace.handler_actions ADD CONSTRAINT handler_actions_action_is_kn
 );
 
 GRANT SELECT ON millrace.projections, millrace.projection_generations TO millrace_publisher, millrace_consumer, millrace_admin;
+-- Whoever appends inline has to know what it wants.
+GRANT SELECT ON millrace.event_handlers TO millrace_publisher;

@@ -1,0 +1,298 @@
+import Foundation
+import Logging
+import Millrace
+import MillracePostgres
+import MillraceTesting
+import Synchronization
+import Testing
+
+/// A table with one row an order: what its events add up to.
+enum Orders {
+    static let table = "CREATE TABLE orders (id text PRIMARY KEY, events bigint NOT NULL, cents bigint NOT NULL)"
+
+    struct Placed: TypedEvent {
+        static let eventType = "order.placed"
+        var cents: Int64 = 0
+    }
+
+    static func note(_ event: RecordedEvent, _ context: ProjectionContext, factor: Int64 = 1) async throws {
+        try await context.transaction.query(
+            """
+            INSERT INTO orders VALUES ($1, 1, $2)
+            ON CONFLICT (id) DO UPDATE SET events = orders.events + 1, cents = orders.cents + excluded.cents
+            """,
+            [.text(event.stream.aggregateID), .int8(try event.decode(Placed.self).cents * factor)]
+        )
+    }
+
+    static func projection(version: Int = 1, mode: Projection.Mode = .behind, swapsByItself: Bool = true) -> Projection
+    {
+        Projection(
+            "orders",
+            version: version,
+            tables: table,
+            indexes: "CREATE INDEX orders_by_cents ON orders (cents)",
+            mode: mode,
+            matching: .aggregateTypes("order"),
+            options: ProjectionOptions(lanes: 4, swapsByItself: swapsByItself)
+        ) { event, context in
+            try await note(event, context, factor: Int64(version))
+        }
+    }
+}
+
+@Suite("projections")
+struct ProjectionTests {
+    static let options = WorkerOptions(lease: .milliseconds(600), beat: .milliseconds(50))
+
+    /// Runs a worker for as long as the body takes.
+    private func working(
+        _ store: EventStore,
+        _ projections: [Projection],
+        _ body: () async throws -> Void
+    ) async throws {
+        var quiet = Logger(label: "tests")
+        quiet.logLevel = .critical
+        let worker = HandlerWorker(store, projections: projections, options: ProjectionTests.options, logger: quiet)
+        let task = Task { try await worker.run() }
+        let result = await Result { try await body() }
+        worker.stop()
+        try await within(.seconds(60), "the worker stops") { try await task.value }
+        try result.get()
+    }
+
+    private func publish(_ store: EventStore, orders: Range<Int>, cents: Int64 = 100) async throws {
+        for order in orders {
+            try await store.append(Orders.Placed(cents: cents), to: StreamID("order", "\(order)"))
+        }
+    }
+
+    /// One order after the other; answers where it has come.
+    private func publishing(_ store: EventStore, from first: Int, until isEnough: borrowing Atomic<Bool>) async throws
+        -> Int
+    {
+        var order = first
+        while !isEnough.load(ordering: .relaxed) {
+            try await publish(store, orders: order..<order + 1)
+            order += 1
+        }
+        return order
+    }
+
+    private func number(_ store: EventStore, _ sql: String) async throws -> Int64 {
+        try await store.client.query(PostgresStatement(sql, prepared: false)).single().decode(Int64.self, at: 0)
+    }
+
+    @Test("a projection is written behind the events, each once, and read under its own name")
+    func behind() async throws {
+        try await withStore { store in
+            try await publish(store, orders: 0..<20)
+            try await working(store, [Orders.projection()]) {
+                try await publish(store, orders: 10..<30)
+                try await store.waitUntilProjected(by: "orders")
+                #expect(try await number(store, "SELECT count(*) FROM orders") == 30)
+                #expect(try await number(store, "SELECT sum(events)::bigint FROM orders") == 40)
+                #expect(
+                    try await number(store, "SELECT count(*) FROM pg_indexes WHERE indexname = 'orders_by_cents'") == 1
+                )
+            }
+        }
+    }
+
+    @Test("a new version is built beside the one that is read, and takes its place")
+    func newVersion() async throws {
+        try await withStore { store in
+            try await publish(store, orders: 0..<20)
+            try await working(store, [Orders.projection()]) { try await store.waitUntilProjected(by: "orders") }
+            #expect(try await number(store, "SELECT sum(cents)::bigint FROM orders") == 2_000)
+
+            let new = Orders.projection(version: 2, swapsByItself: false)
+            try await store.register(new)
+            try await working(store, [new]) {
+                try await eventually("it is built") {
+                    try await number(
+                        store,
+                        "SELECT pending + (state <> 'building')::int FROM millrace.list_projections() WHERE version = 2"
+                    ) == 0
+                }
+                #expect(try await number(store, "SELECT sum(cents)::bigint FROM orders") == 2_000)
+                #expect(
+                    try await store.client.query("SELECT millrace.swap_projection('orders', 2)").single().decode(
+                        String?.self,
+                        at: 0
+                    ) == nil
+                )
+                #expect(try await number(store, "SELECT sum(cents)::bigint FROM orders") == 4_000)
+                try await publish(store, orders: 20..<21)
+                try await store.waitUntilProjected(by: "orders", version: 2)
+                #expect(try await number(store, "SELECT sum(cents)::bigint FROM orders") == 4_200)
+            }
+        }
+    }
+
+    @Test(
+        "one that swaps by itself serves when it is equal, while events go on to come; and the one before can come back"
+    )
+    func swapsByItself() async throws {
+        try await withStore { store in
+            let old = Orders.projection()
+            let new = Orders.projection(version: 2)
+            try await publish(store, orders: 0..<50)
+            try await working(store, [old]) { try await store.waitUntilProjected(by: "orders") }
+            try await working(store, [old, new]) {
+                let isEnough = Atomic(false)
+                async let published = publishing(store, from: 50, until: isEnough)
+                try await store.waitUntilProjected(by: "orders", version: 2)
+                try await store.client.query("SELECT millrace.roll_back_projection('orders')")
+                try await store.waitUntilProjected(by: "orders", version: 1)
+                isEnough.store(true, ordering: .relaxed)
+                let orders = Int64(try await published)
+                try await store.waitUntilProjected(by: "orders")
+                #expect(try await number(store, "SELECT sum(cents)::bigint FROM orders") == orders * 100)
+                #expect(try await number(store, "SELECT sum(events)::bigint FROM orders") == orders)
+            }
+        }
+    }
+
+    @Test("effects beside the tables are had once over all generations, and none for what was history")
+    func effects() async throws {
+        try await withStore { store in
+            try await store.client.script("CREATE TABLE letters (number bigserial, position bigint, version int)")
+            func projection(_ version: Int) -> Projection {
+                Projection(
+                    "orders",
+                    version: version,
+                    tables: Orders.table,
+                    matching: .aggregateTypes("order"),
+                    options: ProjectionOptions(lanes: 4)
+                ) { event, context in
+                    try await Orders.note(event, context)
+                    try await context.unlessRebuilding(event) {
+                        try await context.transaction.query(
+                            "INSERT INTO public.letters (position, version) VALUES ($1, $2)",
+                            [.int8(event.position.rawValue), .int4(Int32(version))]
+                        )
+                    }
+                }
+            }
+            try await publish(store, orders: 0..<30)
+            try await store.register(projection(1))
+            try await working(store, [projection(1), projection(2)]) {
+                let isEnough = Atomic(false)
+                async let published = publishing(store, from: 30, until: isEnough)
+                try await store.waitUntilProjected(by: "orders", version: 2)
+                try await store.client.query("SELECT millrace.roll_back_projection('orders')")
+                try await store.waitUntilProjected(by: "orders", version: 1)
+                isEnough.store(true, ordering: .relaxed)
+                let orders = Int64(try await published)
+                try await store.waitUntilProjected(by: "orders")
+                #expect(try await number(store, "SELECT count(*) FROM letters") == orders - 30)
+                #expect(try await number(store, "SELECT count(DISTINCT position) FROM letters") == orders - 30)
+                #expect(try await number(store, "SELECT count(DISTINCT version) FROM letters") == 2)
+            }
+        }
+    }
+
+    @Test("an event that cannot be written stops its stream only, and what it is missing from is not swapped")
+    func poison() async throws {
+        try await withStore { store in
+            try await publish(store, orders: 0..<10)
+            try await working(store, [Orders.projection()]) { try await store.waitUntilProjected(by: "orders") }
+            struct Refused: Error {}
+            let failing = Projection(
+                "orders",
+                version: 2,
+                tables: Orders.table,
+                matching: .aggregateTypes("order"),
+                options: ProjectionOptions(lanes: 4, retry: .never)
+            ) { event, context in
+                if event.stream.aggregateID == "3" { throw Refused() }
+                try await Orders.note(event, context)
+            }
+            try await store.register(failing)
+            try await working(store, [failing]) {
+                try await eventually("it is built but for one") {
+                    try await number(
+                        store,
+                        """
+                        SELECT abs((SELECT count(*) FROM orders_g2.orders) - 9) + abs(p.waiting_streams - 1)
+                        FROM millrace.list_projections() AS p WHERE p.generation = 2
+                        """
+                    ) == 0
+                }
+                let why = try await store.client.query("SELECT millrace.swap_projection('orders', 2)").single()
+                    .decode(String?.self, at: 0)
+                #expect(why == "1 of its streams wait for an event that failed")
+                #expect(try await number(store, "SELECT serving::bigint FROM millrace.projections") == 1)
+            }
+        }
+    }
+
+    @Test("stages read what those before have written of the same events")
+    func stages() async throws {
+        try await withStore { store in
+            try await publish(store, orders: 0..<25, cents: 7)
+            let projection = Projection(
+                "orders",
+                tables: Orders.table + "; CREATE TABLE totals (lane int PRIMARY KEY, cents bigint NOT NULL)",
+                matching: .aggregateTypes("order"),
+                options: ProjectionOptions(lanes: 1)
+            ) { event, context in
+                try await Orders.note(event, context)
+            }.then { _, context in
+                try await context.transaction.query(
+                    """
+                    INSERT INTO totals SELECT 0, sum(cents) FROM orders
+                    ON CONFLICT (lane) DO UPDATE SET cents = excluded.cents
+                    """
+                )
+            }
+            try await working(store, [projection]) {
+                try await store.waitUntilProjected(by: "orders")
+                #expect(try await number(store, "SELECT cents FROM totals") == 25 * 7)
+            }
+        }
+    }
+
+    @Test("rows come by COPY, NULLs and every type as they are")
+    func copies() async throws {
+        try await withStore { store in
+            try await publish(store, orders: 0..<300)
+            let projection = Projection(
+                batches: "copied",
+                tables:
+                    "CREATE TABLE copied (id text, position bigint, at timestamptz, data jsonb, event uuid, n int, nothing text)",
+                options: ProjectionOptions(lanes: 2)
+            ) { events, context in
+                var rows = PostgresCopyRows()
+                for event in events {
+                    rows.append([
+                        .text(event.stream.aggregateID), .int8(event.position.rawValue), .timestamptz(event.createdAt),
+                        .jsonb(event.data.utf8), .uuid(event.id), .int4(Int32(event.version)), .null,
+                    ])
+                }
+                let columns = ["id", "position", "at", "data", "event", "n", "nothing"]
+                try await context.copy(rows, into: "copied", columns: columns)
+            }
+            try await working(store, [projection]) {
+                try await store.waitUntilProjected(by: "copied")
+                let equal = try await number(
+                    store,
+                    """
+                    SELECT count(*) FROM copied AS c
+                    JOIN millrace.events AS e ON e.id = c.position AND e.aggregate_id = c.id AND e.event_data = c.data
+                        AND e.event_id = c.event AND e.version = c.n AND c.nothing IS NULL
+                        AND abs(extract(epoch FROM e.created_at - c.at)) < 0.001
+                    """
+                )
+                #expect(equal == 300)
+            }
+        }
+    }
+}
+
+extension Result where Failure == any Error {
+    fileprivate init(_ body: () async throws -> Success) async {
+        do { self = .success(try await body()) } catch { self = .failure(error) }
+    }
+}
