@@ -12,8 +12,10 @@ private let attemptLimit = 600
 private let attemptBeat = Duration.milliseconds(100)
 
 let arguments = CommandLine.arguments
-guard arguments.count == 6, let lease = Int(arguments[3]), let beat = Int(arguments[4]), let lanes = Int(arguments[5])
-else { fatalError("usage: HandlerProcess CONNECTION NAME LEASE_MS BEAT_MS LANES") }
+guard arguments.count >= 6, let lease = Int(arguments[3]), let beat = Int(arguments[4]), let lanes = Int(arguments[5])
+else { fatalError("usage: HandlerProcess CONNECTION NAME LEASE_MS BEAT_MS LANES [VERSION …]") }
+/// Of the read model that it writes instead of handling.
+private let versions = arguments.dropFirst(6).map { Int($0) ?? 0 }
 private let name = arguments[2]
 
 var logger = Logger(label: "handlers") { StreamLogHandler.standardError(label: $0) }
@@ -44,7 +46,8 @@ private let handlers = [
 let status = try await withPostgresClient(PostgresConfiguration(arguments[1]), logger: logger) { client in
     let worker = HandlerWorker(
         EventStore(client, logger: logger),
-        handlers: handlers,
+        handlers: versions.isEmpty ? handlers : [],
+        projections: versions.map(Readings.projection),
         options: WorkerOptions(name: name, lease: .milliseconds(lease), beat: .milliseconds(beat)),
         logger: logger
     )

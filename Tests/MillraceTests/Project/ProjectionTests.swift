@@ -3,7 +3,6 @@ import Logging
 import Millrace
 import MillracePostgres
 import MillraceTesting
-import Synchronization
 import Testing
 
 /// A table with one row an order: what its events add up to.
@@ -68,11 +67,11 @@ struct ProjectionTests {
     }
 
     /// One order after the other; answers where it has come.
-    private func publishing(_ store: EventStore, from first: Int, until isEnough: borrowing Atomic<Bool>) async throws
+    private func publishing(_ store: EventStore, from first: Int, until isEnough: EndSignal) async throws
         -> Int
     {
         var order = first
-        while !isEnough.load(ordering: .relaxed) {
+        while !isEnough.isGiven {
             try await publish(store, orders: order..<order + 1)
             order += 1
         }
@@ -140,12 +139,12 @@ struct ProjectionTests {
             try await publish(store, orders: 0..<50)
             try await working(store, [old]) { try await store.waitUntilProjected(by: "orders") }
             try await working(store, [old, new]) {
-                let isEnough = Atomic(false)
+                let isEnough = EndSignal()
                 async let published = publishing(store, from: 50, until: isEnough)
                 try await store.waitUntilProjected(by: "orders", version: 2)
                 try await store.client.query("SELECT millrace.roll_back_projection('orders')")
                 try await store.waitUntilProjected(by: "orders", version: 1)
-                isEnough.store(true, ordering: .relaxed)
+                isEnough.give()
                 let orders = Int64(try await published)
                 try await store.waitUntilProjected(by: "orders")
                 #expect(try await number(store, "SELECT sum(cents)::bigint FROM orders") == orders * 100)
@@ -178,12 +177,12 @@ struct ProjectionTests {
             try await publish(store, orders: 0..<30)
             try await store.register(projection(1))
             try await working(store, [projection(1), projection(2)]) {
-                let isEnough = Atomic(false)
+                let isEnough = EndSignal()
                 async let published = publishing(store, from: 30, until: isEnough)
                 try await store.waitUntilProjected(by: "orders", version: 2)
                 try await store.client.query("SELECT millrace.roll_back_projection('orders')")
                 try await store.waitUntilProjected(by: "orders", version: 1)
-                isEnough.store(true, ordering: .relaxed)
+                isEnough.give()
                 let orders = Int64(try await published)
                 try await store.waitUntilProjected(by: "orders")
                 #expect(try await number(store, "SELECT count(*) FROM letters") == orders - 30)

@@ -19,9 +19,11 @@ struct WorkerProcess: Sendable {
         var lease: Duration
         var beat: Duration
         var lanes: Int
+        /// Of the read model that it writes instead of handling.
+        var projects: [Int] = []
 
         fileprivate var arguments: [String] {
-            ["\(lease.inMilliseconds)", "\(beat.inMilliseconds)", "\(lanes)"]
+            ["\(lease.inMilliseconds)", "\(beat.inMilliseconds)", "\(lanes)"] + projects.map { "\($0)" }
         }
     }
 
