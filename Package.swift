@@ -96,6 +96,7 @@ let package = Package(
                 "HandlerProcess", "Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging,
                 subprocess,
             ],
+            exclude: ["Aggregate/fold_orders.py"],
             swiftSettings: rules
         ),
         .executableTarget(

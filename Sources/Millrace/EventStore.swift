@@ -126,6 +126,11 @@ enum Statements {
         FROM millrace.read_stream($1, $2, $3, $4, $5, $6)
         """
     static let rebuild: PostgresStatement = "SELECT millrace.rebuild_aggregate($1, $2, $3, $4)"
+    static let historyPage: PostgresStatement = """
+        SELECT id, event_id, event_type, aggregate_type, aggregate_id, version,
+               event_data, metadata, occurred_at, created_at, payload, content_type, state_before, state, paths, befores, afters
+        FROM millrace.history_page($1, $2, $3, $4, $5, $6, $7, $8)
+        """
     static let epoch: PostgresStatement = "SELECT epoch FROM millrace.store_info()"
     static let lastCommitted: PostgresStatement = "SELECT millrace.last_committed_position()"
     static let latestPosition: PostgresStatement = "SELECT millrace.latest_position()"

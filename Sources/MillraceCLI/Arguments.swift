@@ -48,6 +48,19 @@ extension PointInTime: ExpressibleByArgument {
     }
 }
 
+/// Which past of an aggregate a command looks at.
+struct PastOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "A version, an RFC 3339 time, or a date: as that day begins in UTC. What happened until then counts, whenever it was stored; otherwise now.",
+            valueName: "version|time|date"
+        )
+    )
+    var asOf: PointInTime?
+
+    var point: PointInTime { asOf ?? .now }
+}
+
 extension StartingPoint: ExpressibleByArgument {
     public init?(argument: String) {
         switch argument {

@@ -15,7 +15,10 @@ struct Millrace: AsyncParsableCommand {
         version: "0.1.0",
         groupedSubcommands: [
             CommandGroup(name: "RUN", subcommands: [Up.self, Demo.self, Work.self, Migrate.self]),
-            CommandGroup(name: "EVENTS", subcommands: [Publish.self, Import.self, Read.self, Tail.self, Rebuild.self]),
+            CommandGroup(
+                name: "EVENTS",
+                subcommands: [Publish.self, Import.self, Read.self, Tail.self, Rebuild.self, History.self]
+            ),
             CommandGroup(
                 name: "HANDLERS",
                 subcommands: [Handlers.self, Parked.self, Pause.self, Resume.self, Reset.self, Replay.self]

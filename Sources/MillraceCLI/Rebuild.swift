@@ -12,9 +12,13 @@ struct Rebuild: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print the state of an aggregate, folded from its events.",
         discussion: """
-            The data of the events, merged object into object in version order.
+            What the reducer of its type makes of them (millrace.register_reducer), else their data merged object into \
+            object, in version order.
 
-            Example: millrace rebuild order 42 --as-of 2018-01-01
+            Examples:
+              millrace rebuild order 42
+              millrace rebuild order 42 --as-of 2018-01-01    as that day began, UTC
+              millrace rebuild order 42 --as-of 3             after version 3
             """
     )
 
@@ -24,16 +28,15 @@ struct Rebuild: AsyncParsableCommand {
     @Argument var aggregateType: String
     @Argument var aggregateID: String
 
-    @Option(help: "A version, a date, or an RFC 3339 time; otherwise now.")
-    var asOf: PointInTime = .now
+    @OptionGroup var past: PastOptions
 
     func run() async throws {
         let stream = StreamID(aggregateType, aggregateID)
-        let state = try await database.withStore { [asOf, output] store -> String? in
-            guard let state = try await store.rebuild(stream, asOf: asOf) else { return nil }
+        let state = try await database.withStore { [past, output] store -> String? in
+            guard let state = try await store.rebuild(stream, asOf: past.point) else { return nil }
             return output.json ? state.text : try await Rebuild.pretty(state, in: store.client)
         }
-        guard let state else { throw Failure(.badInput, "\(stream) has no events by then; check its type and its id") }
+        guard let state else { throw Failure(.badInput, "\(stream) has no state by then; check its type and its id") }
         try Terminal.output.write(state + "\n")
     }
 

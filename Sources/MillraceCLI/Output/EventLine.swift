@@ -26,7 +26,9 @@ struct EventLine {
     }
 
     /// The columns of the table `events` under their own names: `millrace import` reads it back.
-    func json() throws -> String {
+    func json() throws -> String { object.line }
+
+    var object: JSONLine {
         var object = JSONLine()
         object.add("id", number: event.position.rawValue)
         object.add("event_id", string: event.id.uuidString.lowercased())
@@ -42,6 +44,6 @@ struct EventLine {
             object.add("content_type", string: payload.contentType)
             object.add("payload", string: Data(payload.bytes).base64EncodedString())
         }
-        return object.line
+        return object
     }
 }

@@ -79,12 +79,13 @@ enum RealData {
 
     static let isThere = FileManager.default.fileExists(atPath: folder.appending(path: "olist-orders.ndjson.gz").path)
 
+    static func path(of file: String) -> String { folder.appending(path: "\(file).ndjson.gz").path }
+
     static func lines(of file: String) async throws -> [Line] {
-        let packed = folder.appending(path: "\(file).ndjson.gz").path
         let unpacked = FileManager.default.temporaryDirectory.appending(path: "millrace-\(UUID()).ndjson")
         defer { try? FileManager.default.removeItem(at: unpacked) }
         let outcome = try await Program(path: "/bin/sh").run(
-            ["-c", #"gunzip -c "$0" > "$1""#, packed, unpacked.path],
+            ["-c", #"gunzip -c "$0" > "$1""#, path(of: file), unpacked.path],
             environment: Program.environment(from: ProcessInfo.processInfo.environment)
         )
         guard outcome.succeeded else { throw UnexpectedOutcome(what: outcome.reason) }

@@ -3,7 +3,7 @@
 -- the handler is not active.
 CREATE OR REPLACE FUNCTION millrace.begin_sql_run(
     p_handler_id text, p_lane int, p_token bigint, p_worker text, p_limit int,
-    OUT function text, OUT checkpoint bigint, OUT began timestamptz
+    OUT function text, OUT current_types text[], OUT checkpoint bigint, OUT began timestamptz
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
 AS $$
@@ -32,6 +32,7 @@ BEGIN
             HINT = 'Another worker has the lane, or an operator has reset the handler: lease it again.';
     END IF;
     function := CASE WHEN v_handler.state = 'active' THEN v_handler.function END;
+    current_types := v_handler.current_types;
     began := clock_timestamp();
 END
 $$;

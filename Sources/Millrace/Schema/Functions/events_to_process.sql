@@ -1,7 +1,7 @@
 -- The first step of process_events_batch: the events with these ids, each with the handlers it concerns, for each handler in the order of
 -- positions. function is NULL where nothing is to be done: there is no such event, no handler for it, or it is not active.
 CREATE OR REPLACE FUNCTION millrace.events_to_process(p_event_ids uuid[], p_handler_id text)
-RETURNS TABLE (event_id uuid, handler_id text, function text, event millrace.events)
+RETURNS TABLE (event_id uuid, handler_id text, function text, current_types text[], event millrace.events)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
 AS $$
 DECLARE
@@ -24,7 +24,7 @@ BEGIN
 
     v_positions := ARRAY(SELECT f.id FROM millrace.find_events(p_event_ids) AS f ORDER BY f.id);
     RETURN QUERY
-    SELECT n.event_id, coalesce(h.handler_id, p_handler_id), h.function, f.event
+    SELECT n.event_id, coalesce(h.handler_id, p_handler_id), h.function, h.current_types, f.event
     FROM (SELECT DISTINCT u.event_id FROM unnest(p_event_ids) AS u (event_id)) AS n
     LEFT JOIN (
         SELECT e.id, e.event_id, e.event_type, e.aggregate_type, e AS event

@@ -24,10 +24,6 @@ BEGIN
     ELSIF v_projection.serving = p_generation THEN
         RETURN 'it serves already';
     END IF;
-    SELECT count(*) INTO v_waiting FROM millrace.parked_events AS p WHERE p.handler_id = v_generation.handler_id;
-    IF v_waiting > 0 THEN
-        RETURN format('%s of its streams wait for an event that failed', v_waiting);
-    END IF;
     SELECT h.state_reason INTO v_served
     FROM millrace.event_handlers AS h WHERE h.handler_id = v_generation.handler_id AND h.state = 'stopped';
     IF FOUND THEN
@@ -36,9 +32,12 @@ BEGIN
 
     SELECT g.handler_id INTO v_served
     FROM millrace.projection_generations AS g WHERE g.projection = p_projection AND g.generation = v_projection.serving;
-    -- Far behind, nothing needs to be held.
+    -- Far behind, or where some of it failed, nothing needs to be held.
     v_unequal := millrace.unequal_lanes(p_projection, p_generation);
-    IF v_unequal.behind IS NULL OR v_unequal.ahead > 0 THEN
+    SELECT count(*) INTO v_waiting FROM millrace.parked_events AS p WHERE p.handler_id = v_generation.handler_id;
+    IF v_waiting > 0 THEN
+        RETURN format('%s of its streams wait for an event that failed', v_waiting);
+    ELSIF v_unequal.behind IS NULL OR v_unequal.ahead > 0 THEN
         RETURN CASE WHEN v_unequal.ahead > 0 THEN format('%s of its lanes are ahead', v_unequal.ahead) ELSE 'it is far behind' END;
     END IF;
 
@@ -58,6 +57,11 @@ BEGIN
         PERFORM pg_sleep(c_beat);
     END LOOP;
     PERFORM FROM millrace.handler_lanes AS l WHERE l.handler_id = v_generation.handler_id ORDER BY l.lane FOR UPDATE;
+    -- What failed counts as handled to its checkpoint.
+    SELECT count(*) INTO v_waiting FROM millrace.parked_events AS p WHERE p.handler_id = v_generation.handler_id;
+    IF v_waiting > 0 THEN
+        RETURN format('%s of its streams wait for an event that failed', v_waiting);
+    END IF;
     -- One that handled something since then still is no further than the other, or equal.
     UPDATE millrace.handler_lanes AS l
     SET checkpoint = v_unequal.positions[l.lane + 1]

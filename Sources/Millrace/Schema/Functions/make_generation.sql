@@ -24,7 +24,7 @@ BEGIN
         SELECT c.name, c.owner
         FROM pg_catalog.unnest(v_generation.functions) WITH ORDINALITY AS f (given, stage)
         CROSS JOIN LATERAL millrace.check_sql_function(
-            pg_catalog.to_regprocedure(pg_catalog.concat(f.given, '(millrace.events)')), f.given
+            'handler', millrace.find_sql_function('handler', f.given), f.given
         ) AS c
         ORDER BY f.stage
     LOOP

@@ -14,17 +14,19 @@ RETURNS TABLE (event_id uuid, handler_id text, processed boolean)
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 DECLARE
-    v_worker CONSTANT pg_catalog.text := pg_catalog.format('process_event by %s, pid %s', current_user, pg_catalog.pg_backend_pid());
-    v_item    pg_catalog.record;
-    v_handler pg_catalog.text;
-    v_call    pg_catalog.text;
-    v_claim   pg_catalog.record;
-    v_try     millrace.event_audit;
-    v_tries   millrace.event_audit[];
-    v_tried   pg_catalog.int4 := 0;
+    v_worker    CONSTANT pg_catalog.text := pg_catalog.format('process_event by %s, pid %s', current_user, pg_catalog.pg_backend_pid());
+    v_item      pg_catalog.record;
+    v_handler   pg_catalog.text;
+    v_call      pg_catalog.text;
+    v_upcasters pg_catalog.jsonb := millrace.upcaster_calls();
+    v_claim     pg_catalog.record;
+    v_try       millrace.event_audit;
+    v_tries     millrace.event_audit[];
+    v_tried     pg_catalog.int4 := 0;
 BEGIN
     FOR v_item IN
-        SELECT t.event_id, t.handler_id, t.function, t.event FROM millrace.events_to_process(p_event_ids, p_handler_id) AS t
+        SELECT t.event_id, t.handler_id, t.function, t.current_types, t.event
+        FROM millrace.events_to_process(p_event_ids, p_handler_id) AS t
     LOOP
         event_id := v_item.event_id;
         handler_id := v_item.handler_id;
@@ -34,7 +36,7 @@ BEGIN
             v_handler := v_item.handler_id;
             v_call := NULL;
             BEGIN
-                v_call := millrace.sql_handler_call(v_handler, v_item.function);
+                v_call := millrace.sql_function_call('handler', v_handler, v_item.function);
             EXCEPTION WHEN SQLSTATE 'MR018' THEN
                 -- That the caller cannot run one handler is no reason to keep the events from the others, unless he asked for it.
                 IF p_handler_id IS NOT NULL THEN
@@ -49,7 +51,8 @@ BEGIN
             FROM millrace.claim_event(v_handler, v_item.event) AS c;
             IF v_claim.lane IS NOT NULL THEN
                 v_try := millrace.try_event(
-                    v_call, v_handler, v_claim.lane, v_claim.event, v_claim.attempt, v_claim.discarded, v_worker, false
+                    v_call, v_handler, v_claim.lane, v_claim.event, v_claim.attempt, v_claim.discarded, v_worker, false,
+                    v_upcasters, v_item.current_types
                 );
                 v_tried := v_tried OPERATOR(pg_catalog.+) 1;
                 v_tries[v_tried] := v_try;

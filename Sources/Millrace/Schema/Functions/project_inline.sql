@@ -4,17 +4,19 @@ CREATE OR REPLACE FUNCTION millrace.project_inline(p_handler_id text, p_function
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 DECLARE
-    v_call        pg_catalog.text := millrace.sql_handler_call(p_handler_id, p_function);
+    v_call        pg_catalog.text := millrace.sql_function_call('handler', p_handler_id, p_function);
+    v_upcasters   pg_catalog.jsonb := millrace.upcaster_calls();
     v_types       pg_catalog.text[];
+    v_current     pg_catalog.text[];
     v_aggregates  pg_catalog.text[];
     v_event       millrace.events;
 BEGIN
-    SELECT h.event_types, h.aggregate_types INTO STRICT v_types, v_aggregates
+    SELECT h.event_types, h.current_types, h.aggregate_types INTO STRICT v_types, v_current, v_aggregates
     FROM millrace.event_handlers AS h WHERE h.handler_id OPERATOR(pg_catalog.=) p_handler_id;
     FOR v_event IN SELECT e.* FROM millrace.read_events(p_positions) AS e LOOP
         IF (v_types IS NULL OR v_event.event_type OPERATOR(pg_catalog.=) ANY (v_types))
            AND (v_aggregates IS NULL OR v_event.aggregate_type OPERATOR(pg_catalog.=) ANY (v_aggregates)) THEN
-            EXECUTE v_call USING v_event;
+            PERFORM millrace.handle_lifted(v_call, v_event, v_upcasters, v_current);
         END IF;
     END LOOP;
 END

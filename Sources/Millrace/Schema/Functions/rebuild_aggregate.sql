@@ -1,39 +1,37 @@
--- The state of an aggregate from its events: their objects merged in version order. NULL where the aggregate has no event
--- (as of then); what is not an object changes nothing.
+-- The state of an aggregate from its events, in version order: what the reducer of its type makes of them (register_reducer), else their objects
+-- merged; what is not an object changes nothing then. NULL where the aggregate has no event (as of then), or where its reducer says that
+-- there is no state. Old events are lifted first (register_upcaster).
 --
 -- As of a version, or of a time, which is the time the publisher says it happened (occurred_at; unless given, the time it
 -- was stored): imported history can be walked through as it happened. Of no version beyond the one that the stream's row
 -- says, for read_stream's reason.
+--
+-- Not SECURITY DEFINER, and without a search_path of its own, because reducers and upcasters are users' code: they run as the caller. So
+-- whatever is looked up here says where.
 CREATE OR REPLACE FUNCTION millrace.rebuild_aggregate(
     p_aggregate_type text,
     p_aggregate_id   text,
     p_version        int         DEFAULT NULL,
     p_at             timestamptz DEFAULT NULL
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, millrace, pg_temp
-SET enable_seqscan = off SET enable_bitmapscan = off
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 DECLARE
-    v_state  jsonb;
-    v_stream millrace.streams;
+    v_merged pg_catalog.record;
+    v_folded pg_catalog.record;
 BEGIN
-    SELECT s.* INTO v_stream
-    FROM millrace.streams AS s
-    WHERE s.aggregate_type = p_aggregate_type AND s.aggregate_id = p_aggregate_id;
+    SELECT m.is_folded, m.state INTO STRICT v_merged
+    FROM millrace.merge_events(p_aggregate_type, p_aggregate_id, p_version, p_at) AS m;
+    IF NOT v_merged.is_folded THEN
+        RETURN v_merged.state;
+    END IF;
 
-    SELECT CASE WHEN count(*) > 0
-        THEN coalesce(
-            millrace.jsonb_merge(e.event_data ORDER BY e.version) FILTER (WHERE jsonb_typeof(e.event_data) = 'object'),
-            '{}'
-        )
-    END INTO v_state
-    FROM millrace.events AS e
-    WHERE e.aggregate_type = p_aggregate_type AND e.aggregate_id = p_aggregate_id
-      AND e.version <= least(p_version, v_stream.version)
-      AND e.created_at BETWEEN v_stream.first_event_at AND v_stream.last_event_at
-      AND (p_at IS NULL OR e.occurred_at <= p_at);
-    RETURN v_state;
+    SELECT f.events, f.state INTO STRICT v_folded
+    FROM millrace.find_reducer(p_aggregate_type) AS r
+    CROSS JOIN LATERAL millrace.fold_stream(
+        r.function, r.call, r.upcasters, r.initial, p_aggregate_type, p_aggregate_id, p_version, p_at
+    ) AS f;
+    RETURN CASE WHEN v_folded.events OPERATOR(pg_catalog.>) 0 THEN v_folded.state END;
 END
 $$;
 

@@ -1,6 +1,10 @@
 -- Makes a function of this database a handler, or finds it as it was: registered or present. It gets every event of the types, one at a
 -- time and in the order of each stream; it is run by the daemon, by process_event or by run_sql_handlers, as whoever that is.
 --
+-- Old events are lifted first (register_upcaster): p_event_types are the types of what comes of that, and what is stored of types that can become
+-- one of these by the upcasters there are now is looked for too. An event whose stored type is among p_event_types is never kept from it,
+-- whatever it has become.
+--
 -- The function takes one millrace.events and returns nothing, or a text: done, retry, park or stop (NULL is done). Whatever it did stays
 -- only with done: retry, park, stop and every exception, which means retry, undo it. Another function can take its place, with the same
 -- event types, aggregate types and lanes (see register_handler).
@@ -24,23 +28,17 @@ CREATE OR REPLACE FUNCTION millrace.register_sql_handler(
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 DECLARE
-    v_function pg_catalog.regprocedure;
-    v_name     pg_catalog.text;
+    v_name    pg_catalog.text;
+    v_outcome pg_catalog.text;
 BEGIN
-    BEGIN
-        v_function := pg_catalog.to_regprocedure(
-            CASE WHEN pg_catalog.strpos(p_function, '(') OPERATOR(pg_catalog.>) 0 THEN p_function
-                 ELSE pg_catalog.concat(p_function, '(millrace.events)') END
-        );
-    EXCEPTION WHEN OTHERS THEN
-        -- No name, or in a schema that the caller may not use: check_sql_function says so.
-        v_function := NULL;
-    END;
-    SELECT c.name INTO STRICT v_name FROM millrace.check_sql_function(v_function, p_function) AS c;
-    RETURN millrace.register_handler(
-        p_name, 'sql', v_name, p_event_types, p_aggregate_types, p_lanes, p_starts_after, p_audit, p_max_attempts, p_first_wait_ms,
-        p_longest_wait_ms, p_parked_limit
+    SELECT c.name INTO STRICT v_name
+    FROM millrace.check_sql_function('handler', millrace.find_sql_function('handler', p_function), p_function) AS c;
+    v_outcome := millrace.register_handler(
+        p_name, 'sql', v_name, millrace.stored_types(p_event_types), p_aggregate_types, p_lanes, p_starts_after, p_audit, p_max_attempts,
+        p_first_wait_ms, p_longest_wait_ms, p_parked_limit
     );
+    PERFORM millrace.set_current_types(p_name, p_event_types);
+    RETURN v_outcome;
 END
 $$;
 

@@ -7,17 +7,18 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER
 AS $$
 DECLARE
     v_function pg_catalog.text;
+    v_types    pg_catalog.text[];
     v_event    millrace.events;
-    v_answer   pg_catalog.text;
 BEGIN
-    SELECT h.function INTO STRICT v_function
+    SELECT h.function, h.current_types INTO STRICT v_function, v_types
     FROM millrace.event_handlers AS h
     WHERE h.handler_id OPERATOR(pg_catalog.=) p_handler_id AND h.kind OPERATOR(pg_catalog.=) 'sql';
     SELECT e.* INTO STRICT v_event
     FROM millrace.events AS e
     WHERE e.id OPERATOR(pg_catalog.=) p_position AND e.created_at OPERATOR(pg_catalog.=) p_stored_at;
-    EXECUTE millrace.sql_handler_call(p_handler_id, v_function) INTO v_answer USING v_event;
-    RETURN v_answer;
+    RETURN millrace.handle_lifted(
+        millrace.sql_function_call('handler', p_handler_id, v_function), v_event, millrace.upcaster_calls(), v_types
+    );
 END
 $$;
 

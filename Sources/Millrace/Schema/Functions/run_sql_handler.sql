@@ -16,6 +16,7 @@ AS $$
 DECLARE
     v_run           pg_catalog.record;
     v_call          pg_catalog.text;
+    v_upcasters     pg_catalog.jsonb;
     v_found         pg_catalog.record;
     v_try           millrace.event_audit;
     v_tries         millrace.event_audit[];
@@ -29,14 +30,15 @@ DECLARE
     v_waiting_ids   pg_catalog.text[];
     v_scanned_to    pg_catalog.int8;
 BEGIN
-    SELECT b.function, b.checkpoint, b.began INTO STRICT v_run
+    SELECT b.function, b.current_types, b.checkpoint, b.began INTO STRICT v_run
     FROM millrace.begin_sql_run(p_handler_id, p_lane, p_token, p_worker, p_limit) AS b;
     handled := 0;
     failed := 0;
     checkpoint := v_run.checkpoint;
     is_last := v_run.function IS NULL;
     IF NOT is_last THEN
-        v_call := millrace.sql_handler_call(p_handler_id, v_run.function);
+        v_call := millrace.sql_function_call('handler', p_handler_id, v_run.function);
+        v_upcasters := millrace.upcaster_calls();
     END IF;
 
     WHILE NOT is_last AND NOT v_stopped AND v_tried OPERATOR(pg_catalog.<) p_limit LOOP
@@ -44,7 +46,8 @@ BEGIN
         FROM millrace.claim_due_event(p_handler_id, p_lane, v_run.began) AS c;
         EXIT WHEN v_found.attempt IS NULL;
         v_try := millrace.try_event(
-            v_call, p_handler_id, p_lane, v_found.event, v_found.attempt, v_found.discarded, p_worker, true
+            v_call, p_handler_id, p_lane, v_found.event, v_found.attempt, v_found.discarded, p_worker, true, v_upcasters,
+            v_run.current_types
         );
         v_tried := v_tried OPERATOR(pg_catalog.+) 1;
         v_tries[v_tried] := v_try;
@@ -73,7 +76,9 @@ BEGIN
                 v_waiting_types[v_waiting] := (v_found.event).aggregate_type;
                 v_waiting_ids[v_waiting] := (v_found.event).aggregate_id;
             ELSE
-                v_try := millrace.try_event(v_call, p_handler_id, p_lane, v_found.event, 1, NULL, p_worker, true);
+                v_try := millrace.try_event(
+                    v_call, p_handler_id, p_lane, v_found.event, 1, NULL, p_worker, true, v_upcasters, v_run.current_types
+                );
                 v_tried := v_tried OPERATOR(pg_catalog.+) 1;
                 v_tries[v_tried] := v_try;
                 IF v_try.error IS NULL THEN

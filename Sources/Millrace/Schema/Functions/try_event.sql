@@ -1,10 +1,11 @@
--- Runs a handler's function on one event, as the caller, in a subtransaction that is undone unless the answer is done, and says how it
+-- Runs a handler's function on one event, lifted where p_upcasters are given, as the caller, in a subtransaction that is undone unless the answer is done, and says how it
 -- ended: success, or what set_event_aside made of it. Where an operator discards the event, p_discarded says why, and it is only written down.
 --
 -- Constraints that wait for the commit are checked here where p_checks, or the commit would fail for all events of the transaction, again
 -- and again, and nobody could tell whose fault it is. In a subtransaction that is always undone, so that they wait on as before.
 CREATE OR REPLACE FUNCTION millrace.try_event(
-    p_call text, p_handler_id text, p_lane int, p_event millrace.events, p_attempt int, p_discarded text, p_worker text, p_checks boolean
+    p_call text, p_handler_id text, p_lane int, p_event millrace.events, p_attempt int, p_discarded text, p_worker text, p_checks boolean,
+    p_upcasters jsonb, p_types text[]
 ) RETURNS millrace.event_audit
 -- Without a search_path of its own, because the function runs with the caller's; so whatever is looked up here says where.
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER
@@ -37,7 +38,11 @@ BEGIN
 
     v_began := pg_catalog.clock_timestamp();
     BEGIN
-        EXECUTE p_call INTO v_answer USING p_event;
+        IF p_upcasters IS NULL THEN
+            EXECUTE p_call INTO v_answer USING p_event;
+        ELSE
+            v_answer := millrace.handle_lifted(p_call, p_event, p_upcasters, p_types);
+        END IF;
         IF NOT pg_catalog.nameeq(current_user, v_user) THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'MR018',
@@ -84,5 +89,9 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION millrace.try_event(text, text, int, millrace.events, int, text, text, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION millrace.try_event(text, text, int, millrace.events, int, text, text, boolean) TO millrace_consumer, millrace_admin;
+REVOKE ALL ON FUNCTION millrace.try_event(
+    text, text, int, millrace.events, int, text, text, boolean, jsonb, text[]
+) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION millrace.try_event(
+    text, text, int, millrace.events, int, text, text, boolean, jsonb, text[]
+) TO millrace_consumer, millrace_admin;
