@@ -17,22 +17,28 @@ public import MillracePostgres
 /// to nothing. Every operation that takes `in:` also works inside a transaction of yours.
 public struct EventStore: Sendable {
     public let client: PostgresClient
+    /// What the store's events mean now; whatever reads them through the store applies it.
+    public let upcasters: Upcasters
     let appender: Appender
     let doorbell: Doorbell
     let feed: LogFeed
     let logger: Logger
 
-    /// - Parameter appending: how appends share transactions.
+    /// - Parameters:
+    ///   - upcasters: what events of earlier versions mean now.
+    ///   - appending: how appends share transactions.
     public init(
         _ client: PostgresClient,
+        upcasters: Upcasters = Upcasters(),
         appending: AppenderLimits = AppenderLimits(),
         logger: Logger = Logger(label: "millrace")
     ) {
-        self.init(client, appending: appending, logger: logger, feed: LogFeedState.Limits())
+        self.init(client, upcasters: upcasters, appending: appending, logger: logger, feed: LogFeedState.Limits())
     }
 
     init(
         _ client: PostgresClient,
+        upcasters: Upcasters = Upcasters(),
         appending: AppenderLimits = AppenderLimits(),
         logger: Logger,
         feed limits: LogFeedState.Limits
@@ -40,6 +46,7 @@ public struct EventStore: Sendable {
         let doorbell = Doorbell(client: client, logger: logger)
         let feed = LogFeed(client: client, limits: limits)
         self.client = client
+        self.upcasters = upcasters
         self.logger = logger
         self.doorbell = doorbell
         self.feed = feed
