@@ -106,6 +106,12 @@ let package = Package(
             swiftSettings: rules
         ),
         .executableTarget(
+            name: "EventCheckProgram",
+            dependencies: ["Millrace"],
+            path: "Tests/EventCheckProgram",
+            swiftSettings: rules
+        ),
+        .executableTarget(
             name: "EmbeddedHolder",
             dependencies: ["MillraceEmbedded", "MillraceTesting", logging],
             path: "Tests/EmbeddedHolder",
@@ -113,7 +119,10 @@ let package = Package(
         ),
         .testTarget(
             name: "MillraceCLITests",
-            dependencies: ["Millrace", "MillraceCLI", "MillracePostgres", "MillraceTesting", logging, subprocess],
+            dependencies: [
+                "EventCheckProgram", "Millrace", "MillraceCLI", "MillracePostgres", "MillraceTesting", logging,
+                subprocess,
+            ],
             swiftSettings: rules
         ),
         .testTarget(

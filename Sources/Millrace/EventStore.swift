@@ -17,6 +17,8 @@ public import MillracePostgres
 /// to nothing. Every operation that takes `in:` also works inside a transaction of yours.
 public struct EventStore: Sendable {
     public let client: PostgresClient
+    /// What the store's events mean now; whatever reads them through the store applies it.
+    public let upcasters: Upcasters
     let appender: Appender
     let doorbell: Doorbell
     let feed: LogFeed
@@ -24,20 +26,30 @@ public struct EventStore: Sendable {
     let logger: Logger
 
     /// - Parameters:
+    ///   - upcasters: what events of earlier versions mean now.
     ///   - appending: how appends share transactions.
     ///   - inline: the inline projections that its appends write, and those of the database that functions write; each append is a transaction of
     ///     its own then. nil: none, and an append that one wants is refused.
     public init(
         _ client: PostgresClient,
+        upcasters: Upcasters = Upcasters(),
         appending: AppenderLimits = AppenderLimits(),
         projecting inline: [Projection]? = nil,
         logger: Logger = Logger(label: "millrace")
     ) {
-        self.init(client, appending: appending, projecting: inline, logger: logger, feed: LogFeedState.Limits())
+        self.init(
+            client,
+            upcasters: upcasters,
+            appending: appending,
+            projecting: inline,
+            logger: logger,
+            feed: LogFeedState.Limits()
+        )
     }
 
     init(
         _ client: PostgresClient,
+        upcasters: Upcasters = Upcasters(),
         appending: AppenderLimits = AppenderLimits(),
         projecting inline: [Projection]? = nil,
         logger: Logger,
@@ -46,6 +58,7 @@ public struct EventStore: Sendable {
         let doorbell = Doorbell(client: client, logger: logger)
         let feed = LogFeed(client: client, limits: limits)
         self.client = client
+        self.upcasters = upcasters
         self.logger = logger
         self.doorbell = doorbell
         self.feed = feed

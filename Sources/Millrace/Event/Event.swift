@@ -14,6 +14,13 @@
 public protocol TypedEvent: Codable, Sendable {
     /// The name the event is stored under, for ever: choose it apart from the Swift type's name.
     static var eventType: String { get }
+    /// Which shape of the type's data this is: 1 unless you say otherwise. Raise it when the shape changes so that old data do not decode, and
+    /// say in ``Upcasters`` what the old ones mean now. It is stored with the event where it is not 1.
+    static var schemaVersion: Int { get }
+}
+
+extension TypedEvent {
+    public static var schemaVersion: Int { 1 }
 }
 
 /// Bytes that are not JSON, with what they are: `event_data` is then JSON null.
@@ -54,8 +61,14 @@ public struct NewEvent: Sendable, Hashable {
         id: UUID = .version7(),
         occurredAt: Date? = nil
     ) throws {
+        let (type, version) = (Swift.type(of: event).eventType, Swift.type(of: event).schemaVersion)
+        precondition(version > 0, "the schema versions of “\(type)” begin at 1")
+        var metadata = metadata
+        if version > 1 { metadata = metadata ?? EventMetadata() }
+        // What the metadata say of another event's data, of which these may be a copy, does not hold for this one's.
+        metadata?.schemaVersion = version > 1 ? version : nil
         self.init(
-            type: Swift.type(of: event).eventType,
+            type: type,
             data: try JSON(encoding: event),
             metadata: try metadata.map { try JSON(encoding: $0) },
             id: id,

@@ -1,6 +1,6 @@
 /// What is known about an event besides its data: why it was published and how it is traced.
 ///
-/// The three keys Millrace itself understands, and text of the publisher's own. Where the own keys are richer
+/// The keys Millrace itself understands, and text of the publisher's own. Where the own keys are richer
 /// than text, give ``NewEvent`` the whole metadata as ``JSON`` instead.
 public struct EventMetadata: Sendable, Hashable {
     /// The same for everything that happens because of one request: `correlation_id`.
@@ -9,6 +9,8 @@ public struct EventMetadata: Sendable, Hashable {
     public var causationID: String?
     /// The W3C trace context of the publisher: `traceparent`.
     public var traceparent: String?
+    /// Which shape the event's data has, ``TypedEvent/schemaVersion``: `schema_version`. nil means 1.
+    public var schemaVersion: Int?
     /// The publisher's own keys.
     public var own: [String: String]
 
@@ -16,11 +18,13 @@ public struct EventMetadata: Sendable, Hashable {
         correlationID: String? = nil,
         causationID: String? = nil,
         traceparent: String? = nil,
+        schemaVersion: Int? = nil,
         own: [String: String] = [:]
     ) {
         self.correlationID = correlationID
         self.causationID = causationID
         self.traceparent = traceparent
+        self.schemaVersion = schemaVersion
         self.own = own
     }
 }
@@ -35,6 +39,7 @@ extension EventMetadata: Codable {
         static let correlationID = Key(stringValue: "correlation_id")
         static let causationID = Key(stringValue: "causation_id")
         static let traceparent = Key(stringValue: "traceparent")
+        static let schemaVersion = Key(stringValue: RecordedEvent.schemaVersionKey)
     }
 
     /// Own keys whose values are not text are passed over: read them from the event's raw metadata.
@@ -47,6 +52,7 @@ extension EventMetadata: Codable {
         correlationID = values.removeValue(forKey: Key.correlationID.stringValue)
         causationID = values.removeValue(forKey: Key.causationID.stringValue)
         traceparent = values.removeValue(forKey: Key.traceparent.stringValue)
+        schemaVersion = try? container.decode(Int.self, forKey: .schemaVersion)
         own = values
     }
 
@@ -56,5 +62,6 @@ extension EventMetadata: Codable {
         try container.encodeIfPresent(correlationID, forKey: .correlationID)
         try container.encodeIfPresent(causationID, forKey: .causationID)
         try container.encodeIfPresent(traceparent, forKey: .traceparent)
+        try container.encodeIfPresent(schemaVersion, forKey: .schemaVersion)
     }
 }

@@ -19,7 +19,8 @@ public struct RecordedEvent: Sendable, Hashable {
     /// When it was stored, by PostgreSQL's clock.
     public let createdAt: Date
     private let storedVersion: Int32
-    private let presence: Presence
+    private var presence: Presence
+    private var partNumber: UInt16 = 0
     private let ends: Ends
     private let bytes: [UInt8]
 
@@ -37,6 +38,8 @@ public struct RecordedEvent: Sendable, Hashable {
         let rawValue: UInt8
         static let metadata = Presence(rawValue: 1)
         static let payload = Presence(rawValue: 2)
+        /// Of the parts of a split event that follow it.
+        static let furtherParts = Presence(rawValue: 4)
     }
 
     public var type: String { text(0..<ends.type) }
@@ -47,6 +50,17 @@ public struct RecordedEvent: Sendable, Hashable {
 
     /// Its place in its stream: 1, 2, 3 … without gaps.
     public var version: Int { Int(storedVersion) }
+
+    /// Which of the events it is that ``Upcasters`` made of a stored one, from 0; they have its position, id and version in common. 0 where
+    /// there is only this one.
+    public var part: Int { Int(partNumber) }
+
+    /// Whether nothing more of the stored event follows: only then is its position one to keep. Of a reader with a filter that is so for the
+    /// last part that it wants.
+    public var isLastPart: Bool { !presence.contains(.furtherParts) }
+
+    /// Which shape of its type's data it has: the number under `schema_version` in its metadata; 1 where there is none.
+    public var schemaVersion: Int { validSchemaVersion ?? 1 }
 
     public var data: JSON { JSON(utf8: Array(bytes[Int(ends.aggregateID)..<Int(ends.data)])) }
 
@@ -98,22 +112,95 @@ extension RecordedEvent {
 
     /// The same event with other data: what an operator has put in its place for a handler.
     func replacing(_ data: JSON) -> RecordedEvent {
-        RecordedEvent(self, data)
+        RecordedEvent(self, type: type, data: data, metadata: metadata, payload: payload)
     }
 
-    private init(_ event: RecordedEvent, _ data: JSON) {
+    /// What the event means now; the rest of it stays.
+    init(_ event: RecordedEvent, type: String, data: JSON, metadata: JSON?, payload: OpaquePayload?) {
         position = event.position
         id = event.id
         occurredAt = event.occurredAt
         createdAt = event.createdAt
         storedVersion = event.storedVersion
-        presence = event.presence
-        bytes = event.bytes[..<Int(event.ends.aggregateID)] + data.utf8 + event.bytes[Int(event.ends.data)...]
-        var ends = event.ends
-        ends.data = ends.aggregateID + UInt32(data.utf8.count)
-        ends.metadata = ends.data + (event.ends.metadata - event.ends.data)
-        ends.contentType = ends.metadata + (event.ends.contentType - event.ends.metadata)
-        self.ends = ends
+        (bytes, ends, presence) = RecordedEvent.pack(type, event.stream, data, metadata, payload)
+    }
+
+    private static func pack(
+        _ type: String,
+        _ stream: StreamID,
+        _ data: JSON,
+        _ metadata: JSON?,
+        _ payload: OpaquePayload?
+    ) -> ([UInt8], Ends, Presence) {
+        var bytes: [UInt8] = []
+        var ends = Ends()
+        var presence: Presence = []
+        func append(_ field: some Collection<UInt8>) -> UInt32 {
+            bytes.append(contentsOf: field)
+            return UInt32(bytes.count)
+        }
+        ends.type = append(type.utf8)
+        ends.aggregateType = append(stream.aggregateType.utf8)
+        ends.aggregateID = append(stream.aggregateID.utf8)
+        ends.data = append(data.utf8)
+        ends.metadata = append(metadata?.utf8 ?? [])
+        ends.contentType = append((payload?.contentType ?? "").utf8)
+        _ = append(payload?.bytes ?? [])
+        if metadata != nil { presence.insert(.metadata) }
+        if payload != nil { presence.insert(.payload) }
+        return (bytes, ends, presence)
+    }
+
+    /// The same event as one of several.
+    func asPart(_ number: Int, isLast: Bool) -> RecordedEvent {
+        var event = self
+        event.partNumber = UInt16(number)
+        if isLast { event.presence.remove(.furtherParts) } else { event.presence.insert(.furtherParts) }
+        return event
+    }
+
+    static let schemaVersionKey = "schema_version"
+
+    /// nil where the metadata have something else under the key than a positive whole number.
+    var validSchemaVersion: Int? {
+        guard presence.contains(.metadata) else { return 1 }
+        return bytes.withUnsafeBytes { bytes in
+            RecordedEvent.schemaVersion(
+                in: UnsafeRawBufferPointer(rebasing: bytes[Int(ends.data)..<Int(ends.metadata)])
+            )
+        }
+    }
+
+    static func schemaVersion(in metadata: JSON?) -> Int? {
+        guard let metadata else { return 1 }
+        return metadata.utf8.withUnsafeBytes { schemaVersion(in: $0) }
+    }
+
+    private static func schemaVersion(in metadata: UnsafeRawBufferPointer) -> Int? {
+        guard let text = schemaVersionText(in: metadata) else { return 1 }
+        guard let version = Int(text), version > 0, text == String(version) else { return nil }
+        return version
+    }
+
+    /// What stands there, as it is written; the names of jsonb have no escapes that this one could be written with.
+    private static func schemaVersionText(in metadata: UnsafeRawBufferPointer) -> String? {
+        var cursor = JSONCursor(metadata)
+        cursor.skipSpace()
+        guard cursor.take(UInt8(ascii: "{")) else { return nil }
+        var found: String?
+        repeat {
+            cursor.skipSpace()
+            guard let name = cursor.value() else { return found }
+            cursor.skipSpace()
+            guard cursor.take(UInt8(ascii: ":")) else { return found }
+            cursor.skipSpace()
+            guard let value = cursor.value() else { return found }
+            if name.dropFirst().dropLast().elementsEqual(schemaVersionKey.utf8) {
+                found = String(decoding: value, as: UTF8.self)
+            }
+            cursor.skipSpace()
+        } while cursor.takeComma()
+        return found
     }
 
     private func has(_ name: String, at range: Range<UInt32>) -> Bool {
@@ -184,24 +271,16 @@ extension RecordedEvent {
         stream: StreamID,
         version: Int,
         data: JSON = .emptyObject,
+        metadata: JSON? = nil,
+        payload: OpaquePayload? = nil,
+        occurredAt: Date? = nil,
         storedAt date: Date = .now
     ) {
         self.position = position
         self.id = id
         storedVersion = Int32(clamping: version)
-        occurredAt = date
+        self.occurredAt = occurredAt ?? date
         createdAt = date
-        presence = []
-        bytes = Array(type.utf8) + stream.aggregateType.utf8 + stream.aggregateID.utf8 + data.utf8
-        let aggregateType = type.utf8.count + stream.aggregateType.utf8.count
-        let aggregateID = aggregateType + stream.aggregateID.utf8.count
-        ends = Ends(
-            type: UInt32(type.utf8.count),
-            aggregateType: UInt32(aggregateType),
-            aggregateID: UInt32(aggregateID),
-            data: UInt32(bytes.count),
-            metadata: UInt32(bytes.count),
-            contentType: UInt32(bytes.count)
-        )
+        (bytes, ends, presence) = RecordedEvent.pack(type, stream, data, metadata, payload)
     }
 }

@@ -19,7 +19,7 @@ public struct HandlerContext: Sendable {
     /// How often the event has been handled, this time included; a batch handler's counts for each of its events.
     public let attempt: Int
     let baseLogger: Logger
-    let event: RecordedEvent?
+    var event: RecordedEvent?
     let replay: Int64?
     let publishing: Publishing
 
@@ -40,12 +40,21 @@ public struct HandlerContext: Sendable {
     public var isReplay: Bool { replay != nil }
 
     /// The same for every attempt at this event by this handler, and for no other: what a receiver elsewhere recognises a repetition by. A
-    /// replay, which is meant to be felt, has keys of its own. That of the first event where a batch is handled.
+    /// replay, which is meant to be felt, has keys of its own, and so have the further parts of an event that was split. That of the first event
+    /// where a batch is handled.
     public var idempotencyKey: String { event.map { idempotencyKey(of: $0) } ?? handler }
 
     /// That of an event in a batch.
     public func idempotencyKey(of event: RecordedEvent) -> String {
-        "\(handler)/\(event.id.uuidString.lowercased())" + (replay.map { "/replay-\($0)" } ?? "")
+        "\(handler)/\(event.id.uuidString.lowercased())" + (event.part > 0 ? "/part-\(event.part)" : "")
+            + (replay.map { "/replay-\($0)" } ?? "")
+    }
+
+    /// The same for what a stored event has become.
+    func over(_ event: RecordedEvent) -> HandlerContext {
+        var context = self
+        context.event = event
+        return context
     }
 
     /// The event's metadata: correlation, causation and trace of its publisher.

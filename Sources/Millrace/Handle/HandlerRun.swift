@@ -47,7 +47,9 @@ final class HandlerRun: Sendable {
         }
     }
 
+    /// As the lanes work with it.
     let handler: Handler
+    private let given: Handler
     private let worker: UUID
     private let store: EventStore
     private let options: WorkerOptions
@@ -66,7 +68,8 @@ final class HandlerRun: Sendable {
         gate: LaneGate,
         logger: Logger
     ) {
-        self.handler = handler
+        given = handler
+        self.handler = handler.lifting(with: store.upcasters)
         self.worker = worker
         self.store = store
         self.options = options
@@ -99,6 +102,7 @@ final class HandlerRun: Sendable {
 
     func register() async throws {
         if case .function = handler.work { return }
+        try given.check(against: store.upcasters)
         let beginning: Int64? =
             switch handler.options.beginning {
             case .start: 0
@@ -196,11 +200,26 @@ final class HandlerRun: Sendable {
                     state.former[ObjectIdentifier(run)] = nil
                     state.finished.append((lease, end))
                 }
+                if end == .superseded { supersede() }
                 bell.look()
             }
             if let former = state.holds[lease.lane] { state.former[ObjectIdentifier(former.run)] = former }
             state.holds[lease.lane] = Hold(run: run, task: task)
         }
+    }
+
+    /// Another process has given the handler more events than this one knows of: it must leave them to others, and not go past them.
+    private func supersede() {
+        let isNews = state.withLock { state in
+            defer { state.isStopping = true }
+            return !state.isStopping
+        }
+        guard isNews else { return }
+        logger.error(
+            "a handler is registered with other events meanwhile, and this process, which does not know of them, handles it no more",
+            metadata: ["handler": "\(handler.name)"]
+        )
+        bell.stop()
     }
 
     // MARK: Giving back
@@ -213,8 +232,11 @@ final class HandlerRun: Sendable {
             return state.finished
         }
         let leases = finished.compactMap { finished -> (LaneLease, Position?)? in
-            guard case .finished(let position) = finished.end else { return nil }
-            return (finished.lease, position)
+            switch finished.end {
+            case .finished(let position): (finished.lease, position)
+            case .superseded: (finished.lease, nil)
+            case .lost: nil
+            }
         }
         guard leaving || !leases.isEmpty else { return }
         do {

@@ -89,7 +89,8 @@ public final class HandlerWorker: Service {
         for handler in handlers { add(handler) }
     }
 
-    /// Works. Returns after ``stop()`` or a graceful shutdown, when everything is finished or given back.
+    /// Works. Returns after ``stop()`` or a graceful shutdown, when everything is finished or given back; also where other processes have given
+    /// more events to all of its handlers, which it leaves to them then.
     ///
     /// - Throws: ``EventStoreError`` where a handler is registered with another filter or number of lanes, or the schema is
     ///   missing; then nothing was handled. `CancellationError` where its task is cancelled. Later failures do not end it: it tries again.
@@ -108,7 +109,7 @@ public final class HandlerWorker: Service {
                         for run in await newHandlers() {
                             working.addTask {
                                 if await self.isRegistered(run) { await run.run() }
-                                self.runs.withLock { $0.removeAll { $0 === run } }
+                                self.remove(run)
                             }
                         }
                         _ = await bell.next(within: options.beat)
@@ -143,6 +144,9 @@ public final class HandlerWorker: Service {
         if bell.isStopping { run.stop() }
         return run
     }
+
+    /// It has ended; where it was superseded, it is found again as it is registered now.
+    private func remove(_ run: HandlerRun) { runs.withLock { $0.removeAll { $0 === run } } }
 
     private static let sqlHandlers: PostgresStatement = """
         SELECT h.handler_id, h.event_types, h.aggregate_types, h.lanes, h.audit

@@ -30,7 +30,7 @@ struct LaneReplay: Sendable, Hashable {
     /// The next events of it that a handler wants in a lane, and up to where that is.
     func page(of handler: Handler, lane: Int, in store: EventStore) async throws -> LanePage {
         let limit = handler.options.batchSize
-        let page = try await store.readPage(
+        let page = try await store.readStoredPage(
             after: position,
             matching: handler.filter,
             limits: PageLimits(events: limit, scanned: limit * handler.options.lanes)

@@ -17,6 +17,8 @@ final class LaneRun: Sendable {
         case finished(at: Position?)
         /// Somebody else has it.
         case lost
+        /// The handler gets other events by now than this process knows of.
+        case superseded
     }
 
     /// What the lane knows, and may only change with a commit.
@@ -100,7 +102,7 @@ final class LaneRun: Sendable {
         while true {
             var isLoaded = false
             do {
-                guard var state = try await load() else { return .lost }
+                guard var state = try await load() else { return .superseded }
                 isLoaded = true
                 try await follow(&state)
                 return .finished(at: inbox.idlePosition)
@@ -155,7 +157,10 @@ final class LaneRun: Sendable {
     // MARK: What the database says
 
     private static let loadLane: PostgresStatement = """
-        SELECT l.checkpoint FROM millrace.handler_lanes AS l WHERE l.handler_id = $1 AND l.lane = $2 AND l.token = $3
+        SELECT l.checkpoint, h.event_types, h.aggregate_types
+        FROM millrace.handler_lanes AS l
+        JOIN millrace.event_handlers AS h ON h.handler_id = l.handler_id
+        WHERE l.handler_id = $1 AND l.lane = $2 AND l.token = $3
         """
     private static let loadWaiting: PostgresStatement = """
         SELECT p.aggregate_type, p.aggregate_id, p.waiting FROM millrace.parked_events AS p WHERE p.handler_id = $1 AND p.lane = $2
@@ -173,6 +178,7 @@ final class LaneRun: Sendable {
         """
     private static let dueColumns = 5
 
+    /// nil where the handler gets other events by now.
     private func load() async throws -> State? {
         let client = store.client
         guard
@@ -180,7 +186,13 @@ final class LaneRun: Sendable {
                 LaneRun.loadLane,
                 [.text(handler.name), .int4(Int32(lease.lane)), .int8(lease.token)]
             ).first
-        else { return nil }
+        else { throw LaneBatch.Interruption.leaseLost }
+        // A filter is changed together with the tokens, so that this one holds for as long as the lease does.
+        let filter = EventFilter(
+            eventTypes: try row.decode([String]?.self, at: 1),
+            aggregateTypes: try row.decode([String]?.self, at: 2)
+        )
+        guard filter.finds(theSameAs: handler.filter) else { return nil }
         var state = State(position: Position(try row.decode(Int64.self, at: 0)), waiting: [:])
         try await loadWaiting(&state)
         try await loadReplay(&state)
@@ -218,7 +230,7 @@ final class LaneRun: Sendable {
 
     private func follow(_ state: inout State) async throws {
         inbox.clear()
-        let pages = store.subscribeToPages(from: .after(state.position), matching: handler.filter)
+        let pages = store.subscribeToStoredPages(from: .after(state.position), matching: handler.filter)
         var current = state
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [self] in await read(pages) }

@@ -82,7 +82,8 @@ struct InlineProjections: Sendable {
                     [.text(serving.handler), .text(function), positions]
                 )
             } else if let projection = serving.projection {
-                try await write(events.filter(serving.filter.wants), projection, serving.handler, store, transaction)
+                let lifted = try events.flatMap { try store.upcasters.lift($0, matching: projection.filter) }
+                try await write(lifted, projection, serving.handler, store, transaction)
                 try await transaction.query(InlineProjections.setPath, [.text(path)])
             }
         }

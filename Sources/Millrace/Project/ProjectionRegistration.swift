@@ -18,7 +18,7 @@ extension EventStore {
     @discardableResult
     public func register(_ projection: Projection) async throws -> Int {
         try await EventStoreError.translating {
-            let filter = projection.filter
+            let filter = upcasters.stored(projection.filter)
             let retry = projection.options.retry
             let generation = try await client.withTransaction(retry: .lockTimeouts) { transaction in
                 try await transaction.query(

@@ -8,7 +8,7 @@ public import MillracePostgres
 
 /// A stretch of the log: the events of it that were asked for, and how far it reached.
 public struct EventPage: Sendable {
-    /// In position order.
+    /// In position order, as what they mean now: see ``Upcasters``.
     public let events: [RecordedEvent]
     /// The position of the last committed event looked at, whether or not it is among ``events``: the place to go
     /// on from, and the only thing to remember.
@@ -26,7 +26,7 @@ public struct EventPage: Sendable {
 
 /// How much one round trip reads.
 public struct PageLimits: Sendable, Hashable {
-    /// Events returned at the most.
+    /// Stored events read at the most; ``Upcasters`` may make more or fewer of them.
     public var events: Int
     /// Events looked at in the most, so that a reader of a rare type makes progress.
     public var scanned: Int
@@ -44,12 +44,32 @@ public struct PageLimits: Sendable, Hashable {
 extension EventStore {
     /// One page of the log after a position, never beyond the horizon. One round trip.
     ///
+    /// Ends before an event that cannot be lifted; the page that would begin with it throws ``UpcastingError``.
+    ///
     /// Throws ``EventStoreError/cannotReadLog(_:hint:)`` inside a transaction whose isolation level is above
     /// read committed: its snapshot is older than the horizon, so events would be skipped.
     public func readPage(
         after position: Position,
         matching filter: EventFilter = .all,
         limits: PageLimits = PageLimits(),
+        timeout: Duration? = nil,
+        in session: (any PostgresSession)? = nil
+    ) async throws -> EventPage {
+        let page = try await readStoredPage(
+            after: position,
+            matching: upcasters.stored(filter),
+            limits: limits,
+            timeout: timeout,
+            in: session
+        )
+        return try upcasters.lift(page, matching: filter)
+    }
+
+    /// As they are stored, and as the filter finds them there.
+    func readStoredPage(
+        after position: Position,
+        matching filter: EventFilter,
+        limits: PageLimits,
         timeout: Duration? = nil,
         in session: (any PostgresSession)? = nil
     ) async throws -> EventPage {

@@ -19,8 +19,7 @@ public struct LogReader: AsyncSequence, Sendable {
         private let reader: LogReader
         private var position: Position
         private var sizer: PageSizer
-        private var events: [RecordedEvent] = []
-        private var used = 0
+        private var events: LiftedEvents
         private var isFinished = false
         /// The page after `position`, on its way.
         private var ahead: Task<UndecodedPage, any Error>?
@@ -28,16 +27,16 @@ public struct LogReader: AsyncSequence, Sendable {
         init(reader: LogReader) {
             self.reader = reader
             position = reader.start
+            events = LiftedEvents(reader.store.upcasters, matching: reader.filter)
             sizer = PageSizer(bytes: reader.limits.bytes)
         }
 
         public mutating func next() async throws -> RecordedEvent? {
-            while used == events.count {
+            while true {
+                if let event = try events.next() { return event }
                 if isFinished { return nil }
                 try await turn()
             }
-            defer { used += 1 }
-            return events[used]
         }
 
         private mutating func turn() async throws {
@@ -52,8 +51,7 @@ public struct LogReader: AsyncSequence, Sendable {
             if !isFinished && reader.session == nil { ahead = fetchAhead() }
             let decoded = try page.decoded()
             sizer.note(decoded)
-            events = decoded.events
-            used = 0
+            events.take(decoded.events)
         }
 
         private func fetch() async throws -> UndecodedPage {
@@ -69,7 +67,13 @@ public struct LogReader: AsyncSequence, Sendable {
 
     private func page(after position: Position, within limits: PageLimits) async throws -> UndecodedPage {
         try await EventStoreError.translating {
-            try await UndecodedPage.read(after: position, filter, limits, timeout: nil, in: session ?? store.client)
+            try await UndecodedPage.read(
+                after: position,
+                store.upcasters.stored(filter),
+                limits,
+                timeout: nil,
+                in: session ?? store.client
+            )
         }
     }
 }
@@ -87,7 +91,7 @@ extension Task where Failure == any Error {
 
 extension EventStore {
     /// Every event after a position, in position order, up to the horizon as it is when the last page is read.
-    /// For what comes afterwards too, subscribe.
+    /// For what comes afterwards too, subscribe. Throws ``UpcastingError`` at an event that cannot be lifted.
     public func readAll(
         after position: Position = .start,
         matching filter: EventFilter = .all,

@@ -19,10 +19,15 @@ struct PageSizer: Sendable, Hashable {
     }
 
     mutating func note(_ page: EventPage) {
-        guard !page.events.isEmpty else { return }
-        let average = max(1, page.byteCount / page.events.count)
+        note(events: page.events.count, bytes: page.byteCount)
+    }
+
+    /// As ``note(_:)``, of a page that is not there any more.
+    mutating func note(events: Int, bytes byteCount: Int) {
+        guard events > 0 else { return }
+        let average = max(1, byteCount / events)
         // A page of few events says that the log had no more; it is no reason to ask for fewer the next time.
-        let grown = max(ceiling, page.events.count * PageSizer.growth)
+        let grown = max(ceiling, events * PageSizer.growth)
         ceiling = max(1, min(grown, bytes / average))
     }
 }

@@ -25,22 +25,26 @@ public struct StreamReader: AsyncSequence, Sendable {
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let reader: StreamReader
         private var next: Int?
-        private var page = ArraySlice<RecordedEvent>()
+        private var events: LiftedEvents
         private var isFinished = false
 
         init(reader: StreamReader) {
             self.reader = reader
             next = reader.first
+            events = LiftedEvents(reader.store.upcasters, direction: reader.direction)
         }
 
         public mutating func next() async throws -> RecordedEvent? {
-            if page.isEmpty && !isFinished { try await fetch() }
-            return page.popFirst()
+            while true {
+                if let event = try events.next() { return event }
+                if isFinished { return nil }
+                try await fetch()
+            }
         }
 
         private mutating func fetch() async throws {
             try Task.checkCancellation()
-            let events = try await reader.store.readStreamPage(
+            let page = try await reader.store.readStreamPage(
                 reader.stream,
                 from: next,
                 through: reader.last,
@@ -48,8 +52,8 @@ public struct StreamReader: AsyncSequence, Sendable {
                 limit: StreamReader.pageSize,
                 in: reader.session
             )
-            page = events[...]
-            guard events.count == StreamReader.pageSize, let version = events.last?.version else {
+            events.take(page)
+            guard page.count == StreamReader.pageSize, let version = page.last?.version else {
                 isFinished = true
                 return
             }
@@ -60,6 +64,9 @@ public struct StreamReader: AsyncSequence, Sendable {
 
 extension EventStore {
     /// The events of a stream, forwards from version 1 or backwards from the newest unless told otherwise.
+    ///
+    /// As what they mean now, so that a version may be there several times, or not at all; backwards is the same the other way round. Throws
+    /// ``UpcastingError`` at an event that cannot be lifted.
     ///
     /// A stream that has no events gives none. One round trip for each ``StreamReader/pageSize`` events.
     /// - Parameters:
@@ -75,6 +82,7 @@ extension EventStore {
         StreamReader(store: self, stream: stream, direction: direction, first: first, last: last, session: session)
     }
 
+    /// As they are stored.
     func readStreamPage(
         _ stream: StreamID,
         from version: Int?,

@@ -103,6 +103,7 @@ extension Migrator {
         SchemaScript("add_counts", PackageResources.add_counts_sql),
         SchemaScript("skip_to", PackageResources.skip_to_sql),
         SchemaScript("check_handler", PackageResources.check_handler_sql),
+        SchemaScript("widen_handler", PackageResources.widen_handler_sql),
         SchemaScript("register_handler", PackageResources.register_handler_sql),
         SchemaScript("lease_lanes", PackageResources.lease_lanes_sql),
         SchemaScript("release_lanes", PackageResources.release_lanes_sql),

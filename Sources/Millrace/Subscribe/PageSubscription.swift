@@ -32,13 +32,17 @@ public struct SubscriptionOptions: Sendable {
 ///
 /// Catches up, then waits for more. A page may have no events: it then says how far was looked, and is worth a
 /// checkpoint. Ends when its task is cancelled (with `CancellationError`) or after ``PageSubscription/stop()``.
-/// Survives a restart of PostgreSQL; see ``SubscriptionOptions/outageLimit``.
+/// Survives a restart of PostgreSQL; see ``SubscriptionOptions/outageLimit``. A page ends before an event that cannot be lifted; the one that
+/// would begin with it throws ``UpcastingError``.
 public struct PageSubscription: AsyncSequence, Sendable {
     public typealias Element = EventPage
 
     let store: EventStore
     let start: StartingPoint
+    /// Of events as they are stored.
     let filter: EventFilter
+    /// Of what they mean now; nil where they are handed out as they are stored.
+    let wanted: EventFilter?
     let options: SubscriptionOptions
     private let stopping = Stopping()
 
@@ -48,10 +52,17 @@ public struct PageSubscription: AsyncSequence, Sendable {
         func ask() { flag.store(true, ordering: .releasing) }
     }
 
-    init(store: EventStore, start: StartingPoint, filter: EventFilter, options: SubscriptionOptions) {
+    init(
+        store: EventStore,
+        start: StartingPoint,
+        filter: EventFilter,
+        wanted: EventFilter?,
+        options: SubscriptionOptions
+    ) {
         self.store = store
         self.start = start
         self.filter = filter
+        self.wanted = wanted
         self.options = options
     }
 
@@ -136,7 +147,10 @@ public struct PageSubscription: AsyncSequence, Sendable {
             if let epoch, epoch != delivery.epoch {
                 throw EventStoreError.unknownEpoch(expected: epoch, actual: delivery.epoch)
             }
-            let page = delivery.page(matching: subscription.filter, within: subscription.options.limits)
+            var page = delivery.page(matching: subscription.filter, within: subscription.options.limits)
+            if let wanted = subscription.wanted {
+                page = try subscription.store.upcasters.lift(page, matching: wanted)
+            }
             epoch = page.epoch
             position = page.scannedTo
             isNew = false

@@ -26,7 +26,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .failed: "failed"
         case .conflict: "a stream was not at the expected version"
         case .outcomeUnknown: "stored or not, repeat with the same ids"
-        case .unhealthy: "doctor found something that must be mended"
+        case .unhealthy: "doctor or check-events found something that must be mended"
         case .usage: "wrong usage"
         case .badInput: "the input was refused"
         case .unreachable: "no PostgreSQL could be reached"

@@ -75,7 +75,7 @@ struct HandlerTests {
                 try await eventually("it has its lanes") { worker.lanes["h"]?.count == 16 }
             }
             for other in [
-                Handler("h", matching: .eventTypes("a", "b"), body),
+                Handler("h", matching: .eventTypes("b"), body),
                 Handler("h", matching: .eventTypes("a"), options: HandlerOptions(lanes: 8), body),
             ] {
                 await #expect(throws: EventStoreError.self) {

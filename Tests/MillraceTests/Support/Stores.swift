@@ -35,6 +35,7 @@ func withEmptyDatabase<Value>(_ body: (String) async throws -> Value) async thro
 /// A store in a database of the test's own, with so many connections.
 func withStore<Value>(
     connections: Int = 10,
+    upcasters: Upcasters = Upcasters(),
     appending: AppenderLimits = .init(),
     _ body: (EventStore) async throws -> Value
 ) async throws -> Value {
@@ -42,7 +43,7 @@ func withStore<Value>(
         var configuration = client.configuration
         configuration.maximumConnections = connections
         return try await withClient(configuration) { client in
-            let store = EventStore(client, appending: appending, logger: quiet)
+            let store = EventStore(client, upcasters: upcasters, appending: appending, logger: quiet)
             let value = try await body(store)
             await store.flush()
             return value

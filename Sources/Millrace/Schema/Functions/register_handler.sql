@@ -1,6 +1,7 @@
 -- Makes a handler known, with its lanes, or finds it as it was: registered or present. What tells which events it gets, in which lanes,
--- can never change, because its checkpoints speak of exactly those: another filter or another number of lanes is refused (MR015). How
--- it retries, what is audited and how much may be parked is taken over each time.
+-- does not change, because its checkpoints speak of exactly those: another filter or another number of lanes is refused (MR015), but for more
+-- events where it has passed none of them: widened (see widen_handler). How it retries, what is audited and how much may be parked is taken over
+-- each time.
 --
 -- p_starts_after is the position it begins after where it is new; NULL is the end of the log as it is now.
 CREATE OR REPLACE FUNCTION millrace.register_handler(
@@ -26,6 +27,7 @@ DECLARE
                                  FROM unnest(p_aggregate_types) AS t (name));
     v_handler millrace.event_handlers;
     v_start   bigint;
+    v_outcome text := 'present';
 BEGIN
     IF (char_length(p_handler_id) BETWEEN 1 AND 255) IS NOT TRUE THEN
         PERFORM millrace.refuse_name('p_handler_id', p_handler_id, NULL);
@@ -58,17 +60,17 @@ BEGIN
     END IF;
 
     v_handler := millrace.find_handler(p_handler_id, true);
-    IF (v_handler.kind, v_handler.lanes) IS DISTINCT FROM (p_kind, p_lanes)
-       OR v_handler.event_types IS DISTINCT FROM v_event_types
-       OR v_handler.aggregate_types IS DISTINCT FROM v_aggregate_types THEN
+    IF (v_handler.kind, v_handler.lanes) IS DISTINCT FROM (p_kind, p_lanes) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR015',
             MESSAGE = format(
-                'the handler %L is registered otherwise: %s with event types %s, aggregate types %s and %s lanes, and not %s with %s, %s and %s',
-                p_handler_id, v_handler.kind, coalesce(v_handler.event_types::text, 'all'), coalesce(v_handler.aggregate_types::text, 'all'),
-                v_handler.lanes, p_kind, coalesce(v_event_types::text, 'all'), coalesce(v_aggregate_types::text, 'all'), p_lanes
+                'the handler %L is registered otherwise: as %s with %s lanes, and not as %s with %s',
+                p_handler_id, v_handler.kind, v_handler.lanes, p_kind, p_lanes
             ),
-            HINT = 'Its checkpoints speak of those events in those lanes: give other code another name, or change it back.';
+            HINT = 'Its checkpoints speak of those lanes: give other code another name, or change it back.';
+    END IF;
+    IF millrace.widen_handler(v_handler, v_event_types, v_aggregate_types) THEN
+        v_outcome := 'widened';
     END IF;
 
     UPDATE millrace.event_handlers AS h
@@ -77,7 +79,7 @@ BEGIN
     WHERE h.handler_id = p_handler_id
       AND (h.function, h.audit, h.max_attempts, h.first_wait_ms, h.longest_wait_ms, h.parked_limit)
           IS DISTINCT FROM (p_function, p_audit, p_max_attempts, p_first_wait_ms, p_longest_wait_ms, p_parked_limit);
-    RETURN 'present';
+    RETURN v_outcome;
 END
 $$;
 

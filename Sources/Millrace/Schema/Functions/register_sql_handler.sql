@@ -1,4 +1,4 @@
--- Makes a function of this database a handler, or finds it as it was: registered or present. It gets every event of the types, one at a
+-- Makes a function of this database a handler, or finds it as it was: registered, widened or present (see register_handler). It gets every event of the types, one at a
 -- time and in the order of each stream; it is run by the daemon, by process_event or by run_sql_handlers, as whoever that is.
 --
 -- Old events are lifted first (register_upcaster): p_event_types are the types of what comes of that, and what is stored of types that can become
@@ -7,7 +7,7 @@
 --
 -- The function takes one millrace.events and returns nothing, or a text: done, retry, park or stop (NULL is done). Whatever it did stays
 -- only with done: retry, park, stop and every exception, which means retry, undo it. Another function can take its place, with the same
--- event types, aggregate types and lanes (see register_handler).
+-- event types, aggregate types and lanes, or more events where it has passed none of them.
 --
 -- p_function is its name, with or without the argument's type, looked up as the caller would. p_starts_after is the position it begins
 -- after where it is new: 0 for the whole log, NULL for what comes from now on.
