@@ -14,6 +14,7 @@ extension Migrator {
         SchemaScript("v0008_advancing_streams", PackageResources.v0008_advancing_streams_sql),
         SchemaScript("v0009_import", PackageResources.v0009_import_sql),
         SchemaScript("v0010_handlers", PackageResources.v0010_handlers_sql),
+        SchemaScript("v0011_snapshots", PackageResources.v0011_snapshots_sql),
     ]
 
     /// Re-created together whenever one of them differs.
@@ -56,6 +57,10 @@ extension Migrator {
         SchemaScript("read_stream", PackageResources.read_stream_sql),
         SchemaScript("jsonb_merge", PackageResources.jsonb_merge_sql),
         SchemaScript("rebuild_aggregate", PackageResources.rebuild_aggregate_sql),
+        SchemaScript("load_aggregate", PackageResources.load_aggregate_sql),
+        SchemaScript("check_snapshot", PackageResources.check_snapshot_sql),
+        SchemaScript("save_snapshot", PackageResources.save_snapshot_sql),
+        SchemaScript("discard_snapshots", PackageResources.discard_snapshots_sql),
         SchemaScript("store_info", PackageResources.store_info_sql),
         SchemaScript("guard_partition", PackageResources.guard_partition_sql),
         SchemaScript("make_partition", PackageResources.make_partition_sql),
