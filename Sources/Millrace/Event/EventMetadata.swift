@@ -1,6 +1,6 @@
 /// What is known about an event besides its data: why it was published and how it is traced.
 ///
-/// The three keys Millrace itself understands, and text of the publisher's own. Where the own keys are richer
+/// The four keys Millrace itself understands, and text of the publisher's own. Where the own keys are richer
 /// than text, give ``NewEvent`` the whole metadata as ``JSON`` instead.
 public struct EventMetadata: Sendable, Hashable {
     /// The same for everything that happens because of one request: `correlation_id`.
@@ -9,6 +9,8 @@ public struct EventMetadata: Sendable, Hashable {
     public var causationID: String?
     /// The W3C trace context of the publisher: `traceparent`.
     public var traceparent: String?
+    /// On whose behalf it happened, in the publisher's own words: `actor`.
+    public var actor: String?
     /// The publisher's own keys.
     public var own: [String: String]
 
@@ -16,12 +18,37 @@ public struct EventMetadata: Sendable, Hashable {
         correlationID: String? = nil,
         causationID: String? = nil,
         traceparent: String? = nil,
+        actor: String? = nil,
         own: [String: String] = [:]
     ) {
         self.correlationID = correlationID
         self.causationID = causationID
         self.traceparent = traceparent
+        self.actor = actor
         self.own = own
+    }
+}
+
+extension EventMetadata {
+    /// What the events have that are decided in this task and do not say otherwise; see ``Aggregate/execute(_:on:in:)``.
+    ///
+    ///     try await EventMetadata.$current.withValue(EventMetadata(correlationID: request.id, actor: user.name)) {
+    ///         try await accounts.execute(.deposit(cents: 100), on: "a-1")
+    ///     }
+    ///
+    /// What is appended without a decider is stored with the metadata that it was given.
+    @TaskLocal public static var current: EventMetadata?
+
+    /// The same with what another one says where this one says nothing.
+    func completed(by other: EventMetadata?) -> EventMetadata {
+        guard let other else { return self }
+        return EventMetadata(
+            correlationID: correlationID ?? other.correlationID,
+            causationID: causationID ?? other.causationID,
+            traceparent: traceparent ?? other.traceparent,
+            actor: actor ?? other.actor,
+            own: own.merging(other.own) { ours, _ in ours }
+        )
     }
 }
 
@@ -35,6 +62,7 @@ extension EventMetadata: Codable {
         static let correlationID = Key(stringValue: "correlation_id")
         static let causationID = Key(stringValue: "causation_id")
         static let traceparent = Key(stringValue: "traceparent")
+        static let actor = Key(stringValue: "actor")
     }
 
     /// Own keys whose values are not text are passed over: read them from the event's raw metadata.
@@ -47,6 +75,7 @@ extension EventMetadata: Codable {
         correlationID = values.removeValue(forKey: Key.correlationID.stringValue)
         causationID = values.removeValue(forKey: Key.causationID.stringValue)
         traceparent = values.removeValue(forKey: Key.traceparent.stringValue)
+        actor = values.removeValue(forKey: Key.actor.stringValue)
         own = values
     }
 
@@ -56,5 +85,6 @@ extension EventMetadata: Codable {
         try container.encodeIfPresent(correlationID, forKey: .correlationID)
         try container.encodeIfPresent(causationID, forKey: .causationID)
         try container.encodeIfPresent(traceparent, forKey: .traceparent)
+        try container.encodeIfPresent(actor, forKey: .actor)
     }
 }
