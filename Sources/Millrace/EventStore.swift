@@ -23,6 +23,7 @@ public struct EventStore: Sendable {
     let doorbell: Doorbell
     let feed: LogFeed
     let inline: InlineProjections?
+    let commands: CommandGate
     let logger: Logger
 
     /// - Parameters:
@@ -63,6 +64,7 @@ public struct EventStore: Sendable {
         self.doorbell = doorbell
         self.feed = feed
         self.inline = inline.map { InlineProjections($0) }
+        commands = CommandGate(connections: client.configuration.maximumConnections)
         appender = Appender(client: client, limits: appending) { position in
             feed.announce(position)
             doorbell.ring(position)
@@ -138,6 +140,15 @@ enum Statements {
                event_data, metadata, occurred_at, created_at, payload, content_type
         FROM millrace.read_stream($1, $2, $3, $4, $5, $6)
         """
+    static let loadAggregate: PostgresStatement = """
+        SELECT stream_version, snapshot_version, snapshot_state, snapshot_age,
+               id, event_id, event_type, aggregate_type, aggregate_id, version,
+               event_data, metadata, occurred_at, created_at, payload, content_type
+        FROM millrace.load_aggregate($1, $2, $3, $4, $5, $6)
+        """
+    static let saveSnapshot: PostgresStatement = "SELECT millrace.save_snapshot($1, $2, $3, $4, $5, $6)"
+    static let discardSnapshots: PostgresStatement = "SELECT millrace.discard_snapshots($1, $2)"
+    static let limitLockWaits: PostgresStatement = "SELECT set_config('lock_timeout', $1, true)"
     static let rebuild: PostgresStatement = "SELECT millrace.rebuild_aggregate($1, $2, $3, $4)"
     static let historyPage: PostgresStatement = """
         SELECT id, event_id, event_type, aggregate_type, aggregate_id, version,

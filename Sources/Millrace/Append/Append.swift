@@ -69,11 +69,16 @@ extension EventStore {
     /// append to them in several calls. One round trip.
     public func lockStreams(_ streams: [StreamID], in transaction: PostgresTransaction) async throws {
         try await EventStoreError.translating {
-            _ = try await transaction.query(
-                Statements.lockStreams,
-                [.textArray(streams.map(\.aggregateType)), .textArray(streams.map(\.aggregateID))]
-            )
+            let call = EventStore.lockCall(streams)
+            _ = try await transaction.query(call.statement, call.parameters)
         }
+    }
+
+    static func lockCall(_ streams: [StreamID]) -> PostgresCall {
+        PostgresCall(
+            Statements.lockStreams,
+            [.textArray(streams.map(\.aggregateType)), .textArray(streams.map(\.aggregateID))]
+        )
     }
 }
 

@@ -11,6 +11,8 @@ public struct EventMetadata: Sendable, Hashable {
     public var traceparent: String?
     /// Which shape the event's data has, ``TypedEvent/schemaVersion``: `schema_version`. nil means 1.
     public var schemaVersion: Int?
+    /// On whose behalf it happened, in the publisher's own words: `actor`.
+    public var actor: String?
     /// The publisher's own keys.
     public var own: [String: String]
 
@@ -19,13 +21,38 @@ public struct EventMetadata: Sendable, Hashable {
         causationID: String? = nil,
         traceparent: String? = nil,
         schemaVersion: Int? = nil,
+        actor: String? = nil,
         own: [String: String] = [:]
     ) {
         self.correlationID = correlationID
         self.causationID = causationID
         self.traceparent = traceparent
         self.schemaVersion = schemaVersion
+        self.actor = actor
         self.own = own
+    }
+}
+
+extension EventMetadata {
+    /// What the events have that are decided in this task and do not say otherwise; see ``Aggregate/execute(_:on:in:)``.
+    ///
+    ///     try await EventMetadata.$current.withValue(EventMetadata(correlationID: request.id, actor: user.name)) {
+    ///         try await accounts.execute(.deposit(cents: 100), on: "a-1")
+    ///     }
+    ///
+    /// What is appended without a decider is stored with the metadata that it was given.
+    @TaskLocal public static var current: EventMetadata?
+
+    /// The same with what another one says where this one says nothing.
+    func completed(by other: EventMetadata?) -> EventMetadata {
+        guard let other else { return self }
+        return EventMetadata(
+            correlationID: correlationID ?? other.correlationID,
+            causationID: causationID ?? other.causationID,
+            traceparent: traceparent ?? other.traceparent,
+            actor: actor ?? other.actor,
+            own: own.merging(other.own) { ours, _ in ours }
+        )
     }
 }
 
@@ -40,6 +67,7 @@ extension EventMetadata: Codable {
         static let causationID = Key(stringValue: "causation_id")
         static let traceparent = Key(stringValue: "traceparent")
         static let schemaVersion = Key(stringValue: RecordedEvent.schemaVersionKey)
+        static let actor = Key(stringValue: "actor")
     }
 
     /// Own keys whose values are not text are passed over: read them from the event's raw metadata.
@@ -53,6 +81,7 @@ extension EventMetadata: Codable {
         causationID = values.removeValue(forKey: Key.causationID.stringValue)
         traceparent = values.removeValue(forKey: Key.traceparent.stringValue)
         schemaVersion = try? container.decode(Int.self, forKey: .schemaVersion)
+        actor = values.removeValue(forKey: Key.actor.stringValue)
         own = values
     }
 
@@ -63,5 +92,6 @@ extension EventMetadata: Codable {
         try container.encodeIfPresent(causationID, forKey: .causationID)
         try container.encodeIfPresent(traceparent, forKey: .traceparent)
         try container.encodeIfPresent(schemaVersion, forKey: .schemaVersion)
+        try container.encodeIfPresent(actor, forKey: .actor)
     }
 }

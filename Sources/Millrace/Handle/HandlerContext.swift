@@ -84,6 +84,33 @@ public struct HandlerContext: Sendable {
         try await append([NewEvent(event)], to: stream, expecting: expected)
     }
 
+    /// Executes a command in the handler's transaction: its events are stored with the handler's other effects, exactly once.
+    ///
+    /// As ``Aggregate/execute(_:on:in:)``; where their metadata does not say otherwise, the events have causation, correlation and trace as those of
+    /// ``append(_:to:expecting:)-(_,_,_)``, and the rest of ``EventMetadata/current``.
+    @discardableResult
+    public func execute<D: Decider>(
+        _ command: D.Command,
+        on id: String,
+        of aggregate: Aggregate<D>
+    ) async throws -> Aggregate<D>.Executed {
+        publishing.hasAppended.store(true, ordering: .relaxed)
+        let inherited = event.map { cause(of: $0).completed(by: EventMetadata.current) } ?? EventMetadata.current
+        return try await EventMetadata.$current.withValue(inherited) {
+            try await aggregate.execute(command, on: id, in: transaction)
+        }
+    }
+
+    /// Executes a command on one aggregate of a decider; see ``execute(_:on:of:)-(_,_,Aggregate<D>)``.
+    @discardableResult
+    public func execute<D: Decider>(
+        _ command: D.Command,
+        on id: String,
+        of decider: D
+    ) async throws -> Aggregate<D>.Executed {
+        try await execute(command, on: id, of: store.aggregate(decider))
+    }
+
     /// What log lines about an event carry, under the same keys everywhere.
     static func details(_ event: RecordedEvent, _ handler: String, _ lane: Int, _ attempt: Int) -> Logger.Metadata {
         var details: Logger.Metadata = [
@@ -99,15 +126,24 @@ public struct HandlerContext: Sendable {
         return details
     }
 
+    /// What an event says of those that come of it.
+    private func cause(of event: RecordedEvent) -> EventMetadata {
+        let ours = metadata
+        let id = event.id.uuidString.lowercased()
+        return EventMetadata(
+            correlationID: ours.correlationID ?? id,
+            causationID: id,
+            traceparent: ours.traceparent
+        )
+    }
+
     private func caused(_ new: NewEvent) throws -> NewEvent {
         guard let event else { return new }
-        let ours = metadata
         let theirs = try new.metadata?.decode(EventMetadata.self) ?? EventMetadata()
-        var missing = EventMetadata()
-        let id = event.id.uuidString.lowercased()
-        if theirs.causationID == nil { missing.causationID = id }
-        if theirs.correlationID == nil { missing.correlationID = ours.correlationID ?? id }
-        if theirs.traceparent == nil { missing.traceparent = ours.traceparent }
+        var missing = cause(of: event)
+        if theirs.causationID != nil { missing.causationID = nil }
+        if theirs.correlationID != nil { missing.correlationID = nil }
+        if theirs.traceparent != nil { missing.traceparent = nil }
         var new = new
         new.metadata = try JSON(encoding: missing).joined(with: new.metadata)
         return new

@@ -14,6 +14,7 @@ extension Migrator {
         SchemaScript("v0008_advancing_streams", PackageResources.v0008_advancing_streams_sql),
         SchemaScript("v0009_import", PackageResources.v0009_import_sql),
         SchemaScript("v0010_handlers", PackageResources.v0010_handlers_sql),
+        SchemaScript("v0011_snapshots", PackageResources.v0011_snapshots_sql),
         SchemaScript("v0012_reducers", PackageResources.v0012_reducers_sql),
         SchemaScript("v0013_projections", PackageResources.v0013_projections_sql),
     ]
@@ -75,6 +76,10 @@ extension Migrator {
         SchemaScript("fold_event", PackageResources.fold_event_sql),
         SchemaScript("fold_stream", PackageResources.fold_stream_sql),
         SchemaScript("rebuild_aggregate", PackageResources.rebuild_aggregate_sql),
+        SchemaScript("load_aggregate", PackageResources.load_aggregate_sql),
+        SchemaScript("check_snapshot", PackageResources.check_snapshot_sql),
+        SchemaScript("save_snapshot", PackageResources.save_snapshot_sql),
+        SchemaScript("discard_snapshots", PackageResources.discard_snapshots_sql),
         SchemaScript("state_after", PackageResources.state_after_sql),
         SchemaScript("history_after", PackageResources.history_after_sql),
         SchemaScript("aggregate_history", PackageResources.aggregate_history_sql),

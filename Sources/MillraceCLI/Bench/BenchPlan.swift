@@ -24,6 +24,8 @@ struct BenchPlan: Sendable {
     var readable: Int
     /// Events of the long stream that is read.
     var longStream: Int
+    /// Events of the aggregates that are loaded.
+    var aggregates: [Int]
     var growthEvents: Int
 
     /// Before the rounds each contestant takes a turn that is not counted: connections open, statements are prepared, caches fill.
@@ -60,6 +62,7 @@ struct BenchPlan: Sendable {
             openLoopRates: [1_000, 10_000],
             readable: 200_000,
             longStream: 10_000,
+            aggregates: [10, 1_000, 100_000],
             growthEvents: growthEvents
         )
     }
@@ -80,6 +83,7 @@ struct BenchPlan: Sendable {
             openLoopRates: [500],
             readable: 6_000,
             longStream: 2_000,
+            aggregates: [10, 1_000],
             growthEvents: growthEvents
         )
     }

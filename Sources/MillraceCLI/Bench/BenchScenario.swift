@@ -4,7 +4,7 @@ import MillracePostgres
 
 /// What can be measured by itself, in the order of a run; each gets a new database.
 enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
-    case callers, publish, append, `import`, stream, read, fanout, latency, handle, project, horizon, hot, growth
+    case callers, publish, append, `import`, stream, aggregate, read, fanout, latency, handle, project, horizon, hot, growth
 
     var title: String {
         switch self {
@@ -13,6 +13,7 @@ enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .append: "Requests of many events"
         case .import: "Import"
         case .stream: "Reading a stream"
+        case .aggregate: "Loading an aggregate"
         case .read: "Reading the whole log"
         case .fanout: "Live subscribers"
         case .latency: "End to end, open loop"
@@ -34,6 +35,7 @@ enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .append: try await AppendScenario(stage: stage).run()
         case .import: try await ImportScenario(stage: stage).run()
         case .stream: try await StreamScenario(stage: stage).run()
+        case .aggregate: try await AggregateScenario(stage: stage).run()
         case .read: try await ReadScenario(stage: stage).run()
         case .fanout: try await FanoutScenario(stage: stage).run()
         case .latency: try await LatencyScenario(stage: stage).run()
