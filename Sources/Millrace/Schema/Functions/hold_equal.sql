@@ -50,7 +50,9 @@ BEGIN
     LOOP
         v_unequal := millrace.unequal_lanes(p_projection, p_generation);
         EXIT WHEN v_unequal.behind = 0 AND v_unequal.ahead = 0;
-        IF v_unequal.behind IS NULL OR v_unequal.ahead > 0 OR clock_timestamp() >= v_until THEN
+        IF v_unequal.ahead > 0 THEN
+            RETURN format('%s of its lanes are ahead', v_unequal.ahead);
+        ELSIF v_unequal.behind IS NULL OR clock_timestamp() >= v_until THEN
             RETURN format('it is %s events behind', coalesce(v_unequal.behind::text, 'many'));
         END IF;
         PERFORM pg_sleep(c_beat);

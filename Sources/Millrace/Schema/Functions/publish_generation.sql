@@ -1,5 +1,6 @@
 -- Lets the views of a projection show a generation's relations, as the caller: one view each, under the same name. A view keeps its
--- privileges; where its columns allow it it is replaced in place, and what depends on it stays. Names that are something else's are refused (MR026).
+-- privileges; where its columns allow it it is replaced in place, and what depends on it stays; where
+-- they do not and something depends on it, or a name is something else's, nothing is changed (MR026).
 CREATE OR REPLACE FUNCTION millrace.publish_generation(p_projection text, p_generation int) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -9,6 +10,7 @@ DECLARE
     v_schemas    name[] := ARRAY(SELECT g.schema_name FROM millrace.projection_generations AS g WHERE g.projection = p_projection);
     v_view       record;
     v_privilege  record;
+    v_dependents text;
 BEGIN
     FOR v_view IN
         WITH wanted AS (
@@ -59,6 +61,16 @@ BEGIN
             END LOOP;
         END;
     END LOOP;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    GET STACKED DIAGNOSTICS v_dependents = PG_EXCEPTION_DETAIL;
+    RAISE EXCEPTION USING
+        ERRCODE = 'MR026',
+        MESSAGE = format(
+            'generation %s of %L has other columns in %I.%I, or is without it, and something depends on that view',
+            p_generation, p_projection, v_schema, v_view.name
+        ),
+        DETAIL = v_dependents,
+        HINT = 'Drop what depends on it (the detail names it), swap, and create it anew; or only add columns behind the others.';
 END
 $$;
 

@@ -68,6 +68,12 @@ BEGIN
     SET state = 'paused', state_since = clock_timestamp(),
         state_reason = CASE WHEN h.handler_id = v_served THEN format('generation %s serves', p_generation) ELSE 'appends write it' END
     WHERE h.handler_id = v_served OR v_projection.mode = 'inline' AND h.handler_id = v_generation.handler_id;
+    -- It was paused when it was replaced; what somebody has paused since it is being built stays so.
+    IF v_projection.mode = 'behind' AND v_generation.state = 'kept' THEN
+        UPDATE millrace.event_handlers AS h
+        SET state = 'active', state_reason = NULL, state_since = clock_timestamp()
+        WHERE h.handler_id = v_generation.handler_id AND h.state = 'paused';
+    END IF;
     INSERT INTO millrace.handler_actions (action, handler_id, reason, details)
     VALUES ('swap', v_generation.handler_id, p_reason, jsonb_build_object('replaced', v_projection.serving, 'forced', p_force));
     PERFORM millrace.ring_handlers(v_generation.handler_id);
