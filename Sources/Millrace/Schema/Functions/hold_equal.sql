@@ -58,6 +58,11 @@ BEGIN
         PERFORM pg_sleep(c_beat);
     END LOOP;
     PERFORM FROM millrace.handler_lanes AS l WHERE l.handler_id = v_generation.handler_id ORDER BY l.lane FOR UPDATE;
+    -- What it handled while the other was held may have failed.
+    SELECT count(*) INTO v_waiting FROM millrace.parked_events AS p WHERE p.handler_id = v_generation.handler_id;
+    IF v_waiting > 0 THEN
+        RETURN format('%s of its streams wait for an event that failed', v_waiting);
+    END IF;
     -- One that handled something since then still is no further than the other, or equal.
     UPDATE millrace.handler_lanes AS l
     SET checkpoint = v_unequal.positions[l.lane + 1]
