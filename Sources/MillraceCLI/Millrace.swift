@@ -23,6 +23,7 @@ struct Millrace: AsyncParsableCommand {
                 name: "HANDLERS",
                 subcommands: [Handlers.self, Parked.self, Pause.self, Resume.self, Reset.self, Replay.self]
             ),
+            CommandGroup(name: "PROJECTIONS", subcommands: [Projections.self]),
             CommandGroup(name: "LOOK", subcommands: [Stats.self, CheckEvents.self, Doctor.self, Bench.self]),
         ]
     )

@@ -24,15 +24,14 @@ enum Readings {
             }
             try await context.copy(rows, into: "readings", columns: ["position", "stream", "version", "code"])
         }.then { events, context in
-            for event in events {
-                try await context.transaction.query(
-                    """
-                    INSERT INTO latest VALUES ($1, $2, 1)
-                    ON CONFLICT (stream) DO UPDATE SET version = excluded.version, events = latest.events + 1
-                    """,
-                    [.text(event.stream.aggregateID), .int4(Int32(event.version))]
-                )
-            }
+            try await context.transaction.query(
+                """
+                INSERT INTO latest
+                SELECT e.stream, max(e.version), count(*) FROM unnest($1::text[], $2::int[]) AS e (stream, version) GROUP BY e.stream
+                ON CONFLICT (stream) DO UPDATE SET version = excluded.version, events = latest.events + excluded.events
+                """,
+                [.textArray(events.map(\.stream.aggregateID)), .int4Array(events.map { Int32($0.version) })]
+            )
         }
     }
 }

@@ -313,7 +313,7 @@ extension EventStoreError {
         case .postgres(.connectionLost), .postgres(.outcomeUnknown), .postgres(.timedOut), .postgres(.cannotConnect):
             true
         case .postgres, .invalidEvent, .partlyRepeated, .versionConflict, .outcomeUnknown, .cannotReadLog,
-            .unknownEpoch, .handlerRefused, .notMigrated:
+            .unknownEpoch, .handlerRefused, .projectionRefused, .notMigrated:
             false
         }
     }
@@ -322,7 +322,8 @@ extension EventStoreError {
         switch self {
         case .invalidEvent, .partlyRepeated: true
         case .postgres(.server(let server)): ["22", "23", "54"].contains(server.sqlState.errorClass)
-        case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused, .notMigrated:
+        case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused,
+            .projectionRefused, .notMigrated:
             false
         }
     }

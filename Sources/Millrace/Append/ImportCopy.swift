@@ -53,7 +53,8 @@ extension EventStore {
         case .postgres(.server(let server)):
             ["22", "23", "54"].contains(server.sqlState.errorClass) || server.sqlState == .insufficientPrivilege
                 || server.sqlState == .millraceChunkUnfinished
-        case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused, .notMigrated:
+        case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused,
+            .projectionRefused, .notMigrated:
             false
         }
     }

@@ -134,11 +134,23 @@ public final class HandlerWorker: Service {
         Dictionary(uniqueKeysWithValues: all.map { ($0.handler.name, $0.lanes) })
     }
 
+    /// A place of its own for each generation: one that is held for another to come up with it keeps its places.
+    private var generationGate: LaneGate {
+        LaneGate(places: options.lanesAtOnce ?? max(1, store.client.configuration.maximumConnections / 4))
+    }
+
     private var all: [HandlerRun] { runs.withLock { $0 } }
 
     @discardableResult
     private func add(_ handler: Handler) -> HandlerRun {
-        let run = HandlerRun(handler, worker: id, store: store, options: options, gate: gate, logger: logger)
+        let run = HandlerRun(
+            handler,
+            worker: id,
+            store: store,
+            options: options,
+            gate: handler.isOfProjection ? generationGate : gate,
+            logger: logger
+        )
         runs.withLock { $0.append(run) }
         // Stopped meanwhile: it would not have been heard.
         if bell.isStopping { run.stop() }
@@ -214,8 +226,9 @@ public final class HandlerWorker: Service {
     }
 
     private func swapProjections() async {
+        var attempts: [String: Int] = [:]
         while !Task.isCancelled {
-            await keeper.swapWhatIsEqual()
+            await keeper.swapWhatIsEqual(&attempts)
             do { try await Task.sleep(for: options.beat) } catch { return }
         }
     }

@@ -8,6 +8,7 @@ struct ProjectionGeneration: Sendable {
     /// The handler that its checkpoints are kept under.
     let handler: String
     let isBuilding: Bool
+    let isInline: Bool
     let isWrittenByFunctions: Bool
     let swapsByItself: Bool
     let hasIndexesToMake: Bool
@@ -18,7 +19,7 @@ struct ProjectionGeneration: Sendable {
 
     private static let active: PostgresStatement = """
         SELECT g.projection, g.generation, g.version, g.handler_id, g.state = 'building', g.functions IS NOT NULL,
-               g.swaps_by_itself AND g.purpose = 'serve', g.indexes IS NOT NULL AND g.indexed_at IS NULL, g.sample
+               g.swaps_by_itself AND g.purpose = 'serve', g.indexes IS NOT NULL AND g.indexed_at IS NULL, g.sample, p.mode = 'inline'
         FROM millrace.projection_generations AS g
         JOIN millrace.projections AS p ON p.projection = g.projection
         WHERE g.state = 'building' OR g.state = 'serving' AND p.mode = 'behind'
@@ -34,6 +35,7 @@ struct ProjectionGeneration: Sendable {
                 version: Int(try row.decode(Int32.self, at: 2)),
                 handler: try row.decode(String.self, at: 3),
                 isBuilding: try row.decode(Bool.self, at: 4),
+                isInline: try row.decode(Bool.self, at: 9),
                 isWrittenByFunctions: try row.decode(Bool.self, at: 5),
                 swapsByItself: try row.decode(Bool.self, at: 6),
                 hasIndexesToMake: try row.decode(Bool.self, at: 7),

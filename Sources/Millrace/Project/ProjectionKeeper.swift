@@ -11,9 +11,21 @@ struct ProjectionKeeper: Sendable {
 
     var hasNothingToKeep: Bool { projections.isEmpty && !keepsFunctions }
 
-    /// How long the one that serves may be held for the other to come up with it.
-    private static let holdMilliseconds: Int32 = 1_000
-    private static let timeout = Duration.seconds(10)
+    /// How long the one that serves may be held for the other to come up with it, at first; twice as long after each attempt that was not
+    /// enough, up to a limit. Readers do not notice; appends that are inline wait, and not longer each time.
+    private static let hold = Doubling(first: .milliseconds(500), longest: .seconds(8))
+    /// How long readers may be kept waiting for the swap by one that reads for long.
+    private static let lock = Doubling(first: .milliseconds(50), longest: .seconds(1))
+    private static let timeout = Duration.seconds(20)
+
+    private struct Doubling: Sendable {
+        let first: Duration
+        let longest: Duration
+
+        func milliseconds(after attempts: Int) -> Int32 {
+            Int32(clamping: min(first * (1 << min(attempts, 16)), longest).milliseconds)
+        }
+    }
 
     func register() async throws {
         for projection in projections { try await store.register(projection) }
@@ -29,23 +41,29 @@ struct ProjectionKeeper: Sendable {
     }
 
     /// Swaps what is equal, as far as it is this worker's.
-    func swapWhatIsEqual() async {
+    /// - Parameter attempts: how often each was tried in vain, by its handler.
+    func swapWhatIsEqual(_ attempts: inout [String: Int]) async {
         do {
             for generation in try await ProjectionGeneration.active(in: store.client, timeout: ProjectionKeeper.timeout)
             where generation.isBuilding && generation.swapsByItself && isOurs(generation) {
                 do {
-                    try await swap(generation)
+                    guard let why = try await swap(generation, after: attempts[generation.handler, default: 0]) else {
+                        attempts[generation.handler] = nil
+                        continue
+                    }
+                    attempts[generation.handler, default: 0] += 1
+                    logger.debug("a projection is not swapped yet", metadata: details(generation, why))
                 } catch PostgresError.server(let error) where error.sqlState == .lockNotAvailable {
-                    logger.debug(
-                        "a projection could not be swapped yet",
-                        metadata: details(generation, "\(error.message)")
-                    )
+                    attempts[generation.handler, default: 0] += 1
+                    logger.debug("a projection is not swapped yet", metadata: details(generation, "\(error.message)"))
+                } catch PostgresError.server(let error) {
+                    logger.error("a projection cannot be swapped", metadata: details(generation, "\(error)"))
                 }
             }
         } catch is CancellationError {
             return
         } catch {
-            logger.warning("a projection could not be swapped", metadata: ["error": "\(error)"])
+            logger.warning("projections could not be looked after", metadata: ["error": "\(error)"])
         }
     }
 
@@ -57,12 +75,13 @@ struct ProjectionKeeper: Sendable {
     private static let isNear: PostgresStatement =
         "SELECT behind IS NOT NULL AND ahead = 0 FROM millrace.unequal_lanes($1, $2)"
     private static let makeIndexes: PostgresStatement = "SELECT millrace.index_generation($1, $2)"
-    private static let swap: PostgresStatement = "SELECT millrace.swap_projection($1, $2, $3)"
+    private static let swap: PostgresStatement = "SELECT millrace.swap_projection($1, $2, $3, false, NULL, $4)"
 
-    private func swap(_ generation: ProjectionGeneration) async throws {
+    /// - Returns: why not, where it is near; nil where it is swapped, or far from it.
+    private func swap(_ generation: ProjectionGeneration, after attempts: Int) async throws -> String? {
         let names: [PostgresValue] = [.text(generation.projection), .int4(Int32(generation.number))]
         let isNear = try await store.client.query(ProjectionKeeper.isNear, names).single().decode(Bool.self, at: 0)
-        guard isNear else { return }
+        guard isNear else { return nil }
         if generation.hasIndexesToMake {
             // As long as it takes.
             try await store.client.withTransaction { transaction in
@@ -72,14 +91,14 @@ struct ProjectionKeeper: Sendable {
         }
         let why = try await store.client.query(
             ProjectionKeeper.swap,
-            names + [.int4(ProjectionKeeper.holdMilliseconds)],
+            names + [
+                .int4(ProjectionKeeper.hold.milliseconds(after: generation.isInline ? 0 : attempts)),
+                .int4(ProjectionKeeper.lock.milliseconds(after: attempts)),
+            ],
             timeout: ProjectionKeeper.timeout
         ).single().decode(String?.self, at: 0)
-        if let why {
-            logger.debug("a projection is not swapped yet", metadata: details(generation, why))
-        } else {
-            logger.info("a projection was swapped", metadata: details(generation, nil))
-        }
+        if why == nil { logger.info("a projection was swapped", metadata: details(generation, nil)) }
+        return why
     }
 
     private func details(_ generation: ProjectionGeneration, _ reason: String?) -> Logger.Metadata {

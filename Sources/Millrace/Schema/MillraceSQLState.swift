@@ -18,6 +18,8 @@ extension PostgresSQLState {
     static let millraceTooManyParked: Self = "MR017"
     static let millraceReplayOpen: Self = "MR020"
     static let millraceReplayCancelled: Self = "MR021"
+    static let millraceProjection: Self = "MR026"
+    static let millraceLeftOut: Self = "MR027"
 }
 
 /// PostgreSQL's own codes for what CREATE OR REPLACE cannot do, and DROP without CASCADE.

@@ -188,6 +188,7 @@ extension Migrator {
         SchemaScript("is_rebuilding", PackageResources.is_rebuilding_sql),
         SchemaScript("list_projections", PackageResources.list_projections_sql),
         SchemaScript("differing_rows", PackageResources.differing_rows_sql),
+        SchemaScript("differing_columns", PackageResources.differing_columns_sql),
         SchemaScript("begin_inline", PackageResources.begin_inline_sql),
         SchemaScript("read_events", PackageResources.read_events_sql),
         SchemaScript("project_inline", PackageResources.project_inline_sql),

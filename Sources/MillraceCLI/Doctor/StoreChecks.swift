@@ -42,6 +42,7 @@ struct StoreChecks {
         checks += try await looked("publication") { [try await publication()] }
         checks += try await looked("replication slots") { try await slots() }
         checks += try await looked("handlers") { try await handlers() }
+        checks += try await looked("projections") { try await projections() }
         return checks
     }
 
@@ -139,6 +140,11 @@ struct StoreChecks {
         // What is pending lies below a horizon, which a standby has none of.
         if server.isStandby { return [] }
         return try await HandlerChecks(client: client, patience: patience).run()
+    }
+
+    private func projections() async throws -> [Check] {
+        if server.isStandby { return [] }
+        return try await ProjectionChecks(client: client, patience: patience).run()
     }
 
     private func prepared() async throws -> Check {

@@ -280,7 +280,8 @@ struct ImportedLines {
         switch error {
         case .invalidEvent, .partlyRepeated: true
         case .postgres(.server(let server)): ["22", "23", "54"].contains(server.sqlState.errorClass)
-        case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused, .notMigrated:
+        case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused,
+            .projectionRefused, .notMigrated:
             false
         }
     }
@@ -297,7 +298,7 @@ struct ImportedLines {
         case .postgres(.cannotConnect(let failure)):
             failure.sqlState.map { ["08", "53", "57"].contains($0.errorClass) } ?? true
         case .postgres, .invalidEvent, .partlyRepeated, .versionConflict, .outcomeUnknown, .cannotReadLog,
-            .unknownEpoch, .handlerRefused, .notMigrated:
+            .unknownEpoch, .handlerRefused, .projectionRefused, .notMigrated:
             false
         }
     }

@@ -2,6 +2,8 @@
 struct Confirmation {
     /// What --yes says.
     let isGiven: Bool
+    /// What shows beforehand what it would be.
+    var look = "--dry-run"
 
     /// Returns when it may be done.
     ///
@@ -9,7 +11,7 @@ struct Confirmation {
     func obtain(for what: String) async throws {
         if isGiven { return }
         guard ImportInput.standardInput.isTerminal, Terminal.error.isInteractive else {
-            throw Failure(.usage, "nothing was changed: look at it with --dry-run, and do it with --yes")
+            throw Failure(.usage, "nothing was changed: look at it with \(look), and do it with --yes")
         }
         Terminal.error.say("\(what)\nGo on? Type yes: ")
         let answer = String(decoding: try await ImportInput.standardInput.read(), as: UTF8.self)

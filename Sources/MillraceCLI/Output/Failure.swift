@@ -62,6 +62,7 @@ struct Failure: Error, CustomStringConvertible {
         case let error as PostgresError: self.init(error)
         case let error as EmbeddedPostgresError: self.init(.unreachable, "\(error)")
         case let error as MigrationError: self.init(.failed, "\(error)")
+        case let error as ProjectionNotReady: self.init(.failed, "\(error)")
         case is CancellationError: self.init(.interrupted, "interrupted")
         default: return nil
         }
@@ -73,7 +74,8 @@ struct Failure: Error, CustomStringConvertible {
         case .versionConflict, .partlyRepeated: self.init(.conflict, "\(error)")
         case .invalidEvent: self.init(.badInput, "\(error)")
         case .outcomeUnknown: self.init(.outcomeUnknown, "\(error)")
-        case .cannotReadLog, .unknownEpoch, .handlerRefused, .notMigrated: self.init(.failed, "\(error)")
+        case .cannotReadLog, .unknownEpoch, .handlerRefused, .projectionRefused, .notMigrated:
+            self.init(.failed, "\(error)")
         }
     }
 

@@ -8,14 +8,23 @@ import Testing
 /// middle of it: nobody sees an error or a step back, and every event is in the new one once.
 @Suite(.serialized, .timeLimit(.minutes(15)))
 struct RebuildsWhileServingTests {
-    private static let quick = WorkerProcess.Options(lease: .milliseconds(600), beat: .milliseconds(100), lanes: 8, projects: [1, 2])
+    private static let quick = WorkerProcess.Options(
+        lease: .milliseconds(600),
+        beat: .milliseconds(100),
+        lanes: 8,
+        projects: [1, 2]
+    )
     private static let streams = 400
     private static let history = 40
 
     @Test func killedInTheMiddleItGoesOnFromThere() async throws {
         try await withStore(connections: 16) { store in
             try await Self.publish(store, rounds: Self.history)
-            var worker = try await WorkerProcess.start("one", on: store.client.configuration.connectionString, Self.only([1]))
+            var worker = try await WorkerProcess.start(
+                "one",
+                on: store.client.configuration.connectionString,
+                Self.only([1])
+            )
             try await eventually("the first version is registered") {
                 try await Self.number(store, "SELECT count(*) FROM millrace.projections") == 1
             }
@@ -28,7 +37,11 @@ struct RebuildsWhileServingTests {
             try await worker.leave()
             var kills = 0
             var built = [Int64(0)]
-            worker = try await WorkerProcess.start("both 0", on: store.client.configuration.connectionString, Self.quick)
+            worker = try await WorkerProcess.start(
+                "both 0",
+                on: store.client.configuration.connectionString,
+                Self.quick
+            )
             while kills < 3 {
                 let last = built[kills]
                 try await eventually("generation 2 is built further") {

@@ -11,6 +11,9 @@ public struct HandlerAction: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable, Codable, CaseIterable {
         case pause, stop, resume, reset, replay, retry, discard, edit, remove
         case cancelReplay = "cancel_replay"
+        /// Done to the generation of a projection that the handler writes.
+        case build, swap, drop
+        case rollBack = "roll_back"
     }
 
     public let id: Int64
