@@ -121,26 +121,5 @@ extension SchemaTests {
                 }
             }
         }
-
-        @Test("a store of version 10 with events in it gets them")
-        func fromVersionTen() async throws {
-            try await withTestDatabase { client in
-                try await client.run(Self.publish)
-                // What v0011 brought, undone.
-                try await client.script(
-                    """
-                    DROP FUNCTION millrace.load_aggregate, millrace.save_snapshot, millrace.check_snapshot, millrace.discard_snapshots;
-                    DROP TABLE millrace.snapshots;
-                    DELETE FROM millrace.schema_migrations WHERE version >= 11;
-                    UPDATE millrace.schema_functions SET checksum = 'older';
-                    """
-                )
-                let report = try await Migrator(client: client).migrate()
-                #expect(report.migrations.first == "v0011_snapshots")
-                #expect(try await client.text(save(1)) == "true")
-                #expect(try await Migrator(client: client).plan().isEmpty)
-                #expect(try await client.text("SELECT count(*)::text FROM millrace.read_all()") == "1")
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@ import Testing
 
 extension SchemaTests {
     @Suite("migrating from v0010")
-    struct ReducerMigrationTests {
+    struct MigratingFromTenTests {
         /// A store with a stream and a handler as v0010 left it.
         private static func older(_ client: PostgresClient) async throws {
             try await client.script(Migrator.ground.sql)
@@ -39,13 +39,13 @@ extension SchemaTests {
         }
 
         @Test(
-            "the events, their states and a handler's work are what they were; reducers and upcasters are there to be registered"
+            "the events, their states and a handler's work are what they were; snapshots, reducers, upcasters and projections are there"
         )
         func migrates() async throws {
             try await withTestDatabase(migrated: false) { client in
                 try await Self.older(client)
                 let report = try await Migrator(client: client).migrate()
-                #expect(report.migrations.contains("v0012_reducers"))
+                #expect(report.migrations == ["v0011_snapshots", "v0012_reducers", "v0013_projections"])
                 let state = "SELECT millrace.rebuild_aggregate('order', '42')::text"
                 let before = try await client.text(state)
                 #expect(before == #"{"a": 1, "b": 2}"#)
@@ -64,6 +64,14 @@ extension SchemaTests {
                 let handled = try await client.texts("SELECT e.data::text FROM public.effects AS e")
                 #expect(handled == [#"{"c": 3}"#])
                 #expect(try await client.text(state) == #"{"b": 2, "c": 3}"#)
+                #expect(
+                    try await client.text("SELECT millrace.save_snapshot('order', '42', 'D', 1, 2, '{}')::text")
+                        == "true"
+                )
+                try await client.script(
+                    "SELECT millrace.register_projection('notes', 1, 'CREATE TABLE notes (id int)', '{public.note}', '{made}')"
+                )
+                #expect(try await client.text("SELECT serving::text FROM millrace.projections") == "1")
                 #expect(try await Migrator(client: client).plan().isEmpty)
             }
         }
