@@ -31,7 +31,7 @@ struct Account: Decider {
     }
 
     static let aggregateType = "account"
-    static let snapshots = SnapshotPolicy.every(20, shape: 1)
+    static let snapshots = SnapshotPolicy.every(10, shape: 1)
     var initialState: State { State() }
 
     func decide(_ command: Command, _ account: State) throws(AccountRefusal) -> [AccountEvent] {

@@ -67,14 +67,14 @@ struct Bank: Sendable {
             for customer in 0..<Bank.customersAtOnce {
                 group.addTask {
                     for number in stride(from: customer, to: Bank.transfers, by: Bank.customersAtOnce) {
-                        // Some ask for more than there is left.
+                        // Some ask for more than is left.
                         let source = Bank.account(
                             1 + Bank.closedAccounts + number % (Bank.accounts - Bank.closedAccounts)
                         )
                         let other = 1 + (number * 7) % Bank.accounts
                         let target = Bank.account(Bank.account(other) == source ? 1 : other)
                         try await transfers.execute(
-                            .request(source: source, target: target, cents: Int64(1 + number % 50) * 100),
+                            .request(source: source, target: target, cents: Int64(1 + number % 20) * 100),
                             on: "t-\(number)"
                         )
                     }

@@ -43,6 +43,11 @@ WITH movements AS (
     SELECT count(*) AS n, count(*) FILTER (WHERE (b.account, b.cents, b.balance) IS DISTINCT FROM (l.account, l.cents, l.balance)) AS wrong
     FROM (SELECT t.account, t.version, t.cents, t.balance FROM balances_then AS t WHERE t.cents <> 0) AS b
     FULL JOIN statement_lines AS l ON l.account = b.account AND l.line = b.version
+), snapshots AS (
+    SELECT count(*) AS n, count(*) FILTER (WHERE (s.state ->> 'balance')::numeric IS DISTINCT FROM b.balance) AS wrong
+    FROM millrace.snapshots AS s
+    LEFT JOIN balances_then AS b ON b.account = s.aggregate_id AND b.version = s.version
+    WHERE s.aggregate_type = 'account'
 )
 SELECT 1 AS number, 'what the accounts hold is what was paid in' AS claim,
        format('%s cents of %s', held, paid_in) AS detail, held = paid_in AND by_events = paid_in AS holds
@@ -59,4 +64,7 @@ UNION ALL
 SELECT 5, 'no transfer took or gave but one side of it', format('%s torn', n), n = 0 FROM torn
 UNION ALL
 SELECT 6, 'every line of every statement is right', format('%s lines, %s wrong', n, wrong), wrong = 0 AND n > 0 FROM lines
+UNION ALL
+SELECT 7, 'every snapshot is what the events before it add up to', format('%s snapshots, %s wrong', n, wrong), wrong = 0 AND n > 0
+FROM snapshots
 ORDER BY number
