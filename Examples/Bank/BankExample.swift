@@ -27,6 +27,9 @@ struct BankExample {
         try await bank.openAccounts()
         let open = try await bank.transfer()
         print("\(Bank.accounts) accounts; \(open) transfers were under way when the first worker stopped")
+        let last = Bank.account(Bank.accounts)
+        print("The statement of \(last) ends with")
+        for line in try await Statements.lines(of: last, limit: 3, in: client) { print("    \(line)") }
         try await Claim.checked(by: PostgresStatement(utf8: PackageResources.check_bank_sql), in: client).present()
     }
 }

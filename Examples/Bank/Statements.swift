@@ -41,6 +41,17 @@ enum Statements {
         }
     }
 
+    /// The newest lines of an account, the newest first.
+    static func lines(of account: String, limit: Int, in client: PostgresClient) async throws -> [String] {
+        try await client.query(
+            "SELECT text, cents, balance FROM statement_lines WHERE account = $1 ORDER BY line DESC LIMIT $2",
+            [.text(account), .int4(Int32(limit))]
+        ).map { row in
+            let (text, cents) = (try row.decode(String.self, at: 0), try row.decode(Int64.self, at: 1))
+            return "\(text): \(cents) cents, balance \(try row.decode(Int64.self, at: 2))"
+        }
+    }
+
     private static func text(of event: AccountEvent) -> String {
         switch event {
         case .paidIn: "paid in"

@@ -28,13 +28,12 @@ enum OpenOrders {
     /// nil where it is not open.
     static func status(of id: String, in client: PostgresClient) async throws -> OrderStatus? {
         try await client.query("SELECT status FROM open_orders WHERE id = $1", [.text(id)]).first
-            .flatMap { OrderStatus(rawValue: try $0.decode(String.self, at: 0)) }
+            .map { try OrderStatus(stored: $0.decode(String.self, at: 0)) }
     }
 
     static func all(in client: PostgresClient) async throws -> [(id: String, status: OrderStatus)] {
         try await client.query("SELECT id, status FROM open_orders ORDER BY id").map { row in
-            let status = OrderStatus(rawValue: try row.decode(String.self, at: 1))
-            return (try row.decode(String.self, at: 0), status!)
+            (try row.decode(String.self, at: 0), try OrderStatus(stored: row.decode(String.self, at: 1)))
         }
     }
 }
