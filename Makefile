@@ -7,7 +7,7 @@ TEST_WORKERS ?= 4
 CHAOS_SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo bench test chaos lint format benchmarks
+.PHONY: help setup build demo examples bench test chaos lint format benchmarks
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +21,11 @@ build: setup ## compile everything
 demo: setup ## run the order system on a PostgreSQL of its own; ARGS=--forever keeps it going
 	@$(SWIFT) build --product millrace
 	@"$$($(SWIFT) build --show-bin-path)/millrace" demo $(ARGS)
+
+examples: setup ## the programs of Examples, each on a PostgreSQL of its own; each checks its own result
+	@for example in Orders Bank; do \
+		$(SWIFT) build --product $$example && "$$($(SWIFT) build --show-bin-path)/$$example" || exit 1; \
+	done
 
 bench: setup ## what PostgreSQL does here without Millrace and with it; ARGS="--only append --svg latency.svg"
 	@$(SWIFT) build -c release --product millrace
@@ -38,8 +43,8 @@ benchmarks: setup ## allocations and instructions an event against Benchmarks/th
 		--thresholds Benchmarks/thresholds.json $(ARGS)
 
 lint: ## what CI holds against a change
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources
 	@if command -v shellcheck >/dev/null 2>&1; then shellcheck scripts/setup .ci/run; fi
 
 format: ## put the source into its form
-	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources

@@ -105,6 +105,31 @@ let package = Package(
             path: "Tests/HandlerProcess",
             swiftSettings: rules
         ),
+        .target(
+            name: "ExampleStage",
+            dependencies: ["Millrace", "MillraceEmbedded", "MillracePostgres", logging],
+            path: "Examples/Stage",
+            swiftSettings: rules
+        ),
+        .executableTarget(
+            name: "Orders",
+            dependencies: ["ExampleStage", "Millrace", "MillracePostgres", logging],
+            path: "Examples/Orders",
+            resources: [.embedInCode("SQL")],
+            swiftSettings: rules
+        ),
+        .executableTarget(
+            name: "Bank",
+            dependencies: ["ExampleStage", "Millrace", "MillracePostgres", logging],
+            path: "Examples/Bank",
+            resources: [.embedInCode("SQL")],
+            swiftSettings: rules
+        ),
+        .testTarget(
+            name: "ExamplesTests",
+            dependencies: ["Bank", "Millrace", "MillraceTesting", "Orders"],
+            swiftSettings: rules
+        ),
         .executableTarget(
             name: "EventCheckProgram",
             dependencies: ["Millrace"],
