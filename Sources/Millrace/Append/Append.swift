@@ -45,8 +45,11 @@ extension EventStore {
     ) async throws -> AppendResult {
         guard let inline else { return try await appendPlainly(request, in: transaction) }
         guard let transaction else { return try await appendInline(request, inline) }
-        return try await inline.append(request, to: self, in: transaction) {
-            try await appendPlainly(request, in: transaction)
+        // Who goes on in his transaction after an error must not store events that were not projected.
+        return try await transaction.withSavepoint { transaction in
+            try await inline.append(request, to: self, in: transaction) {
+                try await appendPlainly(request, in: transaction)
+            }
         }
     }
 

@@ -116,6 +116,7 @@ extension Migrator {
         SchemaScript("settle_lane", PackageResources.settle_lane_sql),
         SchemaScript("stop_handler", PackageResources.stop_handler_sql),
         SchemaScript("resume_handler", PackageResources.resume_handler_sql),
+        SchemaScript("refuse_generation", PackageResources.refuse_generation_sql),
         SchemaScript("events_between", PackageResources.events_between_sql),
         SchemaScript("reset_handler", PackageResources.reset_handler_sql),
         SchemaScript("due_events", PackageResources.due_events_sql),

@@ -271,4 +271,103 @@ struct ProjectionTests {
             }
         }
     }
+
+    @Test("its handler is not reset, replayed or removed: that would write the read model twice")
+    func handlerIsKept() async throws {
+        try await withStore { store in
+            try await store.register(Orders.projection())
+            for statement in [
+                "SELECT FROM millrace.reset_handler('orders@1', 0)", "SELECT millrace.remove_handler('orders@1')",
+                "SELECT FROM millrace.request_replay('orders@1', 1, NULL)",
+            ] {
+                let error = try await #require(throws: PostgresError.self) {
+                    try await store.client.query(PostgresStatement(statement, prepared: false))
+                }
+                #expect(error.sqlState == "MR026", "\(statement): \(error)")
+            }
+        }
+    }
+
+    @Test(
+        "an inline projection is read in the transaction that appends; where it fails, nothing of the append is stored"
+    )
+    func inline() async throws {
+        try await withStore { plain in
+            let projection = Orders.projection(mode: .inline)
+            let store = EventStore(plain.client, projecting: [projection])
+            try await store.register(projection)
+            let order = StreamID("order", "1")
+            try await store.append(Orders.Placed(cents: 5), to: order)
+            #expect(try await number(store, "SELECT cents FROM orders") == 5)
+
+            try await store.withTransaction { transaction in
+                try await store.append(Orders.Placed(cents: 6), to: order, in: transaction)
+                let cents = try await transaction.query("SELECT cents FROM orders").single().decode(Int64.self, at: 0)
+                #expect(cents == 11)
+                // What cannot be decoded cannot be projected; the caller goes on without it.
+                let unreadable = NewEvent(type: "order.placed", data: JSON(#"{"cents": "many"}"#))
+                await #expect(throws: DecodingError.self) {
+                    try await store.append([unreadable], to: order, in: transaction)
+                }
+                let path = try await transaction.query("SELECT current_setting('search_path')").single()
+                    .decode(String.self, at: 0)
+                #expect(!path.contains("orders_g1"))
+                try await store.append(
+                    [NewEvent(type: "other", data: .emptyObject)],
+                    to: StreamID("other", "1"),
+                    in: transaction
+                )
+            }
+            #expect(try await number(store, "SELECT cents FROM orders") == 11)
+            #expect(try await number(store, "SELECT count(*) FROM millrace.events") == 3)
+        }
+    }
+
+    @Test("the same append again projects nothing twice; one that leaves an inline projection out is refused")
+    func inlineOnce() async throws {
+        try await withStore { plain in
+            let projection = Orders.projection(mode: .inline)
+            let store = EventStore(plain.client, projecting: [projection])
+            try await store.register(projection)
+            let event = try NewEvent(Orders.Placed(cents: 5))
+            for _ in 0..<3 { try await store.append([event], to: StreamID("order", "1")) }
+            #expect(try await number(store, "SELECT events FROM orders") == 1)
+            for stranger in [plain, EventStore(plain.client, projecting: [])] {
+                let error = await #expect(throws: EventStoreError.self) {
+                    try await stranger.append(Orders.Placed(cents: 7), to: StreamID("order", "1"))
+                }
+                guard case .projectionRefused = error else {
+                    Issue.record("\(String(describing: error))")
+                    continue
+                }
+            }
+            try await plain.append([NewEvent(type: "other", data: .emptyObject)], to: StreamID("other", "1"))
+            #expect(try await number(store, "SELECT cents FROM orders") == 5)
+        }
+    }
+
+    @Test(
+        "an inline projection in a new version is built by a worker while both are in the stores, and written inline then"
+    )
+    func inlineRebuild() async throws {
+        try await withStore(connections: 16) { plain in
+            let (old, new) = (Orders.projection(mode: .inline), Orders.projection(version: 2, mode: .inline))
+            let first = EventStore(plain.client, projecting: [old])
+            try await first.register(old)
+            try await publish(first, orders: 0..<20)
+            let both = EventStore(plain.client, projecting: [old, new])
+            try await both.projecting([]) {
+                let isEnough = EndSignal()
+                async let published = publishing(both, from: 20, until: isEnough)
+                try await eventually("the second version serves") {
+                    try await number(plain, "SELECT serving::bigint FROM millrace.projections") == 2
+                }
+                isEnough.give()
+                let orders = Int64(try await published)
+                #expect(try await number(plain, "SELECT sum(cents)::bigint FROM orders") == orders * 200)
+                try await publish(both, orders: 0..<1)
+                #expect(try await number(plain, "SELECT events FROM orders WHERE id = '0'") == 2)
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ DECLARE
     v_handler millrace.event_handlers := millrace.find_handler(p_handler_id, true);
     v_worker  text;
 BEGIN
+    PERFORM millrace.refuse_generation(p_handler_id, 'removed');
     SELECT w.name INTO v_worker
     FROM millrace.handler_workers AS w
     WHERE w.handler_id = p_handler_id AND w.seen_until > clock_timestamp()

@@ -19,6 +19,7 @@ DECLARE
     v_open    bigint;
     v_since   timestamptz;
 BEGIN
+    PERFORM millrace.refuse_generation(p_handler_id, 'replayed');
     IF (p_first_position >= 0) IS NOT TRUE THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR011',

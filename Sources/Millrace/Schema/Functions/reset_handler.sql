@@ -17,6 +17,7 @@ DECLARE
     -- Of an event, because the position of one that is yet to come would be skipped.
     v_position bigint := least(p_position, millrace.last_committed_position());
 BEGIN
+    PERFORM millrace.refuse_generation(p_handler_id, 'reset');
     IF (v_position >= 0) IS NOT TRUE OR p_position IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR011',
