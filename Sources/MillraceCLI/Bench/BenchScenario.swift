@@ -4,7 +4,8 @@ import MillracePostgres
 
 /// What can be measured by itself, in the order of a run; each gets a new database.
 enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
-    case callers, publish, append, `import`, stream, aggregate, read, fanout, latency, handle, project, horizon, hot, growth
+    case callers, publish, append, `import`, stream, aggregate, read, fanout, latency, handle, project, horizon, hot,
+        growth
 
     var title: String {
         switch self {
