@@ -13,8 +13,8 @@ enum SecondRelease {
         let placedMeanwhile: Int
     }
 
-    /// While the summary is built, at the most; it takes a second or two.
-    private static let orderLimit = 20_000
+    /// While the summary is built, at the most; a few dozen are usual.
+    private static let orderLimit = 5_000
 
     static func store(_ client: PostgresClient, _ logger: Logger) -> EventStore {
         EventStore(client, upcasters: .orders, projecting: [OpenOrders.projection(OrderEvent.row)], logger: logger)
@@ -56,7 +56,7 @@ enum SecondRelease {
             )
             if try await OrderSummary.servedVersion(in: clerk.client) == 2 { return number }
         }
-        return orderLimit
+        throw SummaryTakesTooLong(orders: orderLimit)
     }
 
     private static func rest(after status: OrderStatus) -> [Order.Command] {
@@ -68,4 +68,8 @@ enum SecondRelease {
         case .delivered, .canceled: []
         }
     }
+}
+
+struct SummaryTakesTooLong: Error {
+    let orders: Int
 }

@@ -30,6 +30,8 @@ public struct Handler: Sendable {
     let work: Work
     /// Whether it writes a projection, and may have to follow the generation that serves.
     var isOfProjection = false
+    /// Whether it builds a generation beside the one that serves.
+    var isBuilding = false
     /// Whether it handles in large transactions while there is much: a projection that is being built.
     var gathers = false
 

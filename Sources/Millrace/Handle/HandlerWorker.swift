@@ -18,7 +18,8 @@ public struct WorkerOptions: Sendable {
     /// How often leases are renewed, lanes are shared out and operators' wishes are looked for; hints make it sooner.
     public var beat: Duration
     /// Lanes that handle events at the same time, each on a connection of the store's client; nil: half of its connections, so that
-    /// handlers find others.
+    /// handlers find others. What builds projections has half as many of its own, and so has each that
+    /// serves.
     public var lanesAtOnce: Int?
     /// Whether the SQL handlers of the database are run too, as the role of the store's client: those that are registered now, and those
     /// that will be.
@@ -56,7 +57,12 @@ public final class HandlerWorker: Service {
     public let options: WorkerOptions
     private let logger: Logger
     private let id = UUID.version7()
+    /// Lanes of handlers that work at the same time.
+    private let places: Int
     private let gate: LaneGate
+    /// While two generations are compared, the lanes of the one that serves are held, in the places that they have: the other, which has to come
+    /// up with it meanwhile, needs places that they cannot take.
+    private let buildingGate: LaneGate
     private let bell: LaneInbox
     private let keeper: ProjectionKeeper
     private let runs = Mutex<[HandlerRun]>([])
@@ -78,7 +84,9 @@ public final class HandlerWorker: Service {
         self.handlers = handlers
         self.options = options
         self.logger = logger
-        gate = LaneGate(places: options.lanesAtOnce ?? max(1, store.client.configuration.maximumConnections / 2))
+        places = options.lanesAtOnce ?? max(1, store.client.configuration.maximumConnections / 2)
+        gate = LaneGate(places: places)
+        buildingGate = LaneGate(places: max(1, places / 2))
         bell = LaneInbox(client: store.client)
         keeper = ProjectionKeeper(
             store: store,
@@ -110,6 +118,7 @@ public final class HandlerWorker: Service {
                             working.addTask {
                                 if await self.isRegistered(run) { await run.run() }
                                 self.remove(run)
+                                self.bell.look()
                             }
                         }
                         _ = await bell.next(within: options.beat)
@@ -134,10 +143,8 @@ public final class HandlerWorker: Service {
         Dictionary(uniqueKeysWithValues: all.map { ($0.handler.name, $0.lanes) })
     }
 
-    /// A place of its own for each generation: one that is held for another to come up with it keeps its places.
-    private var generationGate: LaneGate {
-        LaneGate(places: options.lanesAtOnce ?? max(1, store.client.configuration.maximumConnections / 4))
-    }
+    /// Of each generation that serves: while it is held for another to come up with it, it keeps the places that it has, and no handler's.
+    private var servingGate: LaneGate { LaneGate(places: max(1, places / 2)) }
 
     private var all: [HandlerRun] { runs.withLock { $0 } }
 
@@ -148,7 +155,7 @@ public final class HandlerWorker: Service {
             worker: id,
             store: store,
             options: options,
-            gate: handler.isOfProjection ? generationGate : gate,
+            gate: handler.isBuilding ? buildingGate : handler.isOfProjection ? servingGate : gate,
             logger: logger
         )
         runs.withLock { $0.append(run) }
@@ -168,12 +175,16 @@ public final class HandlerWorker: Service {
         ORDER BY h.handler_id
         """
 
-    /// Handlers of the database and of projections that it does not run yet. Those of generations that are written no more are stopped.
+    /// Handlers of the database and of projections that it does not run yet. Those of generations that are written no more are stopped, and
+    /// those of one that has begun to serve, or is sent after the one that does, to go on in other places and with other limits.
     private func newHandlers() async -> [HandlerRun] {
         do {
             let generations = keeper.hasNothingToKeep ? [] : try await keeper.handlers()
             for run in all where run.handler.isOfProjection {
-                if !generations.contains(where: { $0.generation.handler == run.handler.name }) { run.stop() }
+                let goesOn = generations.contains {
+                    $0.generation.handler == run.handler.name && $0.generation.isBuilding == run.handler.isBuilding
+                }
+                if !goesOn { run.stop() }
             }
             var found = generations.compactMap(\.handler)
             if options.runsSQLHandlers {
@@ -210,6 +221,7 @@ public final class HandlerWorker: Service {
                 work: .function
             )
             handler.isOfProjection = written.contains(name)
+            handler.isBuilding = generations.contains { $0.handler == name && $0.isBuilding }
             return handler
         }
     }

@@ -83,6 +83,7 @@ struct ProjectionGeneration: Sendable {
             return .done
         }
         handler.isOfProjection = true
+        handler.isBuilding = isBuilding
         handler.gathers = true
         return handler
     }

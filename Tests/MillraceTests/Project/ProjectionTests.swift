@@ -134,6 +134,31 @@ struct ProjectionTests {
         }
     }
 
+    @Test(
+        "one comes up with the one that serves also where the lanes of that have all places of the worker, and events go on to come"
+    )
+    func findsAPlace() async throws {
+        try await withStore { store in
+            let old = Orders.projection()
+            try await publish(store, orders: 0..<50)
+            try await store.projecting([old]) { try await store.waitUntilProjected(by: "orders") }
+            let narrow = WorkerOptions(lease: .milliseconds(600), beat: .milliseconds(50), lanesAtOnce: 1)
+            try await store.projecting([old, Orders.projection(version: 2)], options: narrow) {
+                let isEnough = EndSignal()
+                async let published: Void = withThrowingTaskGroup(of: Void.self) { group in
+                    for publisher in 1...4 {
+                        group.addTask { _ = try await publishing(store, from: publisher * 100_000, until: isEnough) }
+                    }
+                    try await group.waitForAll()
+                }
+                defer { isEnough.give() }
+                try await store.waitUntilProjected(by: "orders", version: 2, within: .seconds(60))
+                isEnough.give()
+                try await published
+            }
+        }
+    }
+
     @Test("effects beside the tables are had once over all generations, and none for what was history")
     func effects() async throws {
         try await withStore { store in
