@@ -99,6 +99,12 @@ final class HandlerRun: Sendable {
     private static let registerHandler: PostgresStatement = """
         SELECT millrace.register_handler($1, $2, NULL, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """
+    /// A generation's was registered with it, and may be gone.
+    private static let registerAgain: PostgresStatement = """
+        SELECT millrace.register_handler(h.handler_id, $2, NULL, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        FROM millrace.event_handlers AS h
+        WHERE h.handler_id = $1
+        """
 
     func register() async throws {
         if case .function = handler.work { return }
@@ -112,7 +118,7 @@ final class HandlerRun: Sendable {
         let retry = handler.options.retry
         try await EventStoreError.translating {
             _ = try await store.client.query(
-                HandlerRun.registerHandler,
+                handler.isOfProjection ? HandlerRun.registerAgain : HandlerRun.registerHandler,
                 [
                     .text(handler.name), .text("swift"), .textArray(handler.filter.eventTypes),
                     .textArray(handler.filter.aggregateTypes), .int4(Int32(handler.options.lanes)), .int8(beginning),

@@ -41,7 +41,10 @@ struct InlineProjections: Sendable {
     private static let begin: PostgresStatement = """
         SELECT projection, version, handler_id, function, event_types, aggregate_types FROM millrace.begin_inline($1, $2)
         """
-    private static let path: PostgresStatement = "SELECT current_setting('search_path')"
+    private static let settings: PostgresStatement = """
+        SELECT current_setting('search_path'), coalesce(current_setting('millrace.inline', true), '')
+        """
+    private static let setDeclared: PostgresStatement = "SELECT set_config('millrace.inline', $1, true)"
     private static let setPath: PostgresStatement = "SELECT set_config('search_path', $1, true)"
     private static let project: PostgresStatement = "SELECT millrace.project_inline($1, $2, $3)"
     private static let events: PostgresStatement = """
@@ -58,16 +61,18 @@ struct InlineProjections: Sendable {
         _ append: () async throws -> AppendResult
     ) async throws -> AppendResult {
         let answers = try await transaction.pipeline([
-            PostgresCall(InlineProjections.path, []),
+            PostgresCall(InlineProjections.settings, []),
             PostgresCall(
                 InlineProjections.begin,
                 [.textArray(projections.map(\.name)), .int4Array(projections.map { Int32(clamping: $0.version) })]
             ),
         ])
-        let path = try answers[0].single().decode(String.self, at: 0)
+        let (path, declared) = try answers[0].single().decode(String.self, String.self)
         let serving = try answers[1].map { try Serving($0, projections) }
             .filter { serving in request.entries.contains(where: serving.wants) }
         let result = try await append()
+        // What the transaction appends by other ways is not projected by this one.
+        try await transaction.query(InlineProjections.setDeclared, [.text(declared)])
         guard !result.wasRepeated, !serving.isEmpty else { return result }
 
         let positions = PostgresValue.int8Array(result.events.map(\.position.rawValue))

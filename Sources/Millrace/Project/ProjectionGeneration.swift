@@ -14,13 +14,16 @@ struct ProjectionGeneration: Sendable {
     let hasIndexesToMake: Bool
     /// Of each thousand streams so many.
     let sample: Int
+    /// The same for all generations: what the first was registered with.
+    let lanes: Int
 
     static let streamsOfASample = 1000
 
     private static let active: PostgresStatement = """
         SELECT g.projection, g.generation, g.version, g.handler_id, g.state = 'building', g.functions IS NOT NULL,
-               g.swaps_by_itself AND g.purpose = 'serve', g.indexes IS NOT NULL AND g.indexed_at IS NULL, g.sample, p.mode = 'inline'
+               g.swaps_by_itself AND g.purpose = 'serve', g.indexes IS NOT NULL AND g.indexed_at IS NULL, g.sample, p.mode = 'inline', h.lanes
         FROM millrace.projection_generations AS g
+        JOIN millrace.event_handlers AS h ON h.handler_id = g.handler_id
         JOIN millrace.projections AS p ON p.projection = g.projection
         WHERE g.state = 'building' OR g.state = 'serving' AND p.mode = 'behind'
         ORDER BY g.projection, g.generation
@@ -39,7 +42,8 @@ struct ProjectionGeneration: Sendable {
                 isWrittenByFunctions: try row.decode(Bool.self, at: 5),
                 swapsByItself: try row.decode(Bool.self, at: 6),
                 hasIndexesToMake: try row.decode(Bool.self, at: 7),
-                sample: Int(try row.decode(Int32.self, at: 8))
+                sample: Int(try row.decode(Int32.self, at: 8)),
+                lanes: Int(try row.decode(Int32.self, at: 10))
             )
         }
     }
@@ -56,7 +60,7 @@ struct ProjectionGeneration: Sendable {
     /// What writes it in this process.
     func handler(of projection: Projection) -> Handler {
         let options = HandlerOptions(
-            lanes: projection.options.lanes,
+            lanes: lanes,
             batchSize: isBuilding ? projection.options.buildingBatchSize : projection.options.batchSize,
             retry: projection.options.retry,
             parkedLimit: projection.options.parkedLimit,

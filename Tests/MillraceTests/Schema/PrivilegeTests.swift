@@ -93,6 +93,7 @@ extension SchemaTests {
         static let invokers: [String: Set<String>] = [
             "aggregate_history": ["millrace_publisher", "millrace_consumer", "millrace_admin"],
             "check_sql_function": ["millrace_publisher", "millrace_consumer", "millrace_admin"],
+            "copy_privileges": ["millrace_consumer", "millrace_admin"],
             "differing_columns": ["millrace_consumer", "millrace_admin"],
             "differing_rows": ["millrace_consumer", "millrace_admin"],
             "drop_generation": ["millrace_consumer", "millrace_admin"],

@@ -4,6 +4,9 @@
 -- p_reuses: where a generation of this version is there already that serves, is being built, or is kept, that one is answered, with is_new
 -- false. The first of all serves at once, where nothing is inline: there is nothing better to read meanwhile. Of what it handles now, the
 -- effects that a rebuild suppresses are those of events up to the end of the log as it is now.
+--
+-- It belongs to whoever asked for the first; what is inline stops the appends of everybody who does not write it, so that only an administrator
+-- may begin with that.
 CREATE OR REPLACE FUNCTION millrace.begin_generation(
     p_projection text, p_version int, p_mode text, p_published_in name, p_tables text, p_indexes text, p_functions text[],
     p_event_types text[], p_aggregate_types text[], p_lanes int, p_max_attempts int, p_first_wait_ms int, p_longest_wait_ms int,
@@ -16,6 +19,7 @@ DECLARE
     v_projection millrace.projections;
     v_lanes      int;
     v_handler    text;
+    v_outcome    text;
 BEGIN
     IF (p_projection ~ '^[a-z][a-z0-9_]{0,39}$') IS NOT TRUE THEN
         RAISE EXCEPTION USING
@@ -38,7 +42,27 @@ BEGIN
     PERFORM pg_advisory_xact_lock(x'4D52'::int, hashtext('generation of ' || p_projection));
     SELECT p.* INTO v_projection FROM millrace.projections AS p WHERE p.projection = p_projection;
     IF v_projection.projection IS NULL THEN
-        INSERT INTO millrace.projections (projection, mode, published_in) VALUES (p_projection, p_mode, p_published_in)
+        IF p_mode = 'inline' AND NOT pg_has_role(millrace.acting_role(), 'millrace_admin', 'MEMBER') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42501',
+                MESSAGE = format('%I may not register the inline projection %L', millrace.acting_role(), p_projection),
+                HINT = 'It has a say in everybody''s appends: register it as a member of millrace_admin, or let it be written behind.';
+        ELSIF p_published_in IS NULL OR to_regnamespace(quote_ident(p_published_in)) IS NULL THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'MR026',
+                MESSAGE = format(
+                    'there is no schema for the views of %L: %s', p_projection,
+                    coalesce(quote_ident(p_published_in), 'the search_path names none')
+                ),
+                HINT = 'Give p_published_in, or a search_path with a schema that exists.';
+        ELSIF p_projection ~ '^pg(_|$)' THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'MR026',
+                MESSAGE = format('%L is no name for a projection', p_projection),
+                HINT = 'PostgreSQL keeps names of schemas that begin with pg_ for itself.';
+        END IF;
+        INSERT INTO millrace.projections (projection, mode, owner, published_in)
+        VALUES (p_projection, p_mode, millrace.acting_role(), p_published_in)
         RETURNING * INTO v_projection;
     ELSIF v_projection.mode <> p_mode OR v_projection.published_in <> p_published_in THEN
         RAISE EXCEPTION USING
@@ -50,6 +74,7 @@ BEGIN
             HINT = 'Neither can change: give it another name, or connect with the search_path that it was registered with.';
     END IF;
 
+    PERFORM millrace.check_projection_owner(p_projection);
     IF p_reuses THEN
         SELECT g.generation, g.schema_name, false, false INTO generation, schema_name, is_new, serves
         FROM millrace.projection_generations AS g
@@ -61,8 +86,10 @@ BEGIN
         END IF;
     END IF;
 
-    SELECT coalesce(max(g.generation), 0) + 1 INTO generation
-    FROM millrace.projection_generations AS g WHERE g.projection = p_projection;
+    UPDATE millrace.projections AS p
+    SET last_generation = p.last_generation + 1
+    WHERE p.projection = p_projection
+    RETURNING p.last_generation INTO generation;
     v_handler := p_projection || '@' || generation;
     schema_name := p_projection || '_g' || generation;
     is_new := true;
@@ -74,12 +101,18 @@ BEGIN
     WHERE g.projection = p_projection
     ORDER BY g.generation DESC
     LIMIT 1;
-    PERFORM millrace.register_handler(
+    v_outcome := millrace.register_handler(
         v_handler, CASE WHEN p_functions IS NULL THEN 'swift' ELSE 'sql' END,
         CASE WHEN p_functions IS NOT NULL THEN format('%I.project', schema_name) END,
         p_event_types, p_aggregate_types, coalesce(v_lanes, p_lanes), 0, 'failures', p_max_attempts, p_first_wait_ms, p_longest_wait_ms,
         p_parked_limit
     );
+    IF v_outcome <> 'registered' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'MR026',
+            MESSAGE = format('there is a handler %L already, which is of no projection', v_handler),
+            HINT = 'Remove it (remove_handler), and begin again.';
+    END IF;
     INSERT INTO millrace.projection_generations (
         projection, generation, version, handler_id, schema_name, tables, indexes, functions, purpose, state, sample, swaps_by_itself,
         silent_to, served_at

@@ -11,6 +11,10 @@ DECLARE
 BEGIN
     FOR v_name IN SELECT p.projection FROM millrace.projections AS p WHERE p.mode = 'inline' ORDER BY p.projection LOOP
         PERFORM pg_advisory_xact_lock_shared(x'4D52'::int, hashtext('appends to ' || v_name));
+        -- A snapshot that is older than the last swap would show what served before it: 40001 then.
+        IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+            PERFORM FROM millrace.projections AS p WHERE p.projection = v_name FOR SHARE;
+        END IF;
         SELECT g.projection, g.version, h.handler_id, h.lanes, h.function, h.event_types, h.aggregate_types
         INTO projection, version, handler_id, lanes, function, event_types, aggregate_types
         FROM millrace.projection_generations AS g JOIN millrace.event_handlers AS h ON h.handler_id = g.handler_id

@@ -2,28 +2,40 @@
 CREATE OR REPLACE FUNCTION millrace.check_inline() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, millrace, pg_temp
 AS $$
-DECLARE
-    v_handler millrace.event_handlers;
 BEGIN
     IF TG_ARGV[0] = ANY (string_to_array(current_setting('millrace.inline', true), ',')) THEN
         RETURN NULL;
-    END IF;
-    SELECT h.* INTO v_handler
-    FROM millrace.projection_generations AS g
-    JOIN millrace.event_handlers AS h ON h.handler_id = g.handler_id
-    WHERE g.projection = TG_ARGV[0]
-    ORDER BY g.state = 'serving' DESC, g.generation DESC
-    LIMIT 1;
-    IF v_handler.handler_id IS NULL THEN
+    ELSIF NOT EXISTS (SELECT FROM millrace.projections AS p WHERE p.projection = TG_ARGV[0]) THEN
         RAISE EXCEPTION USING
             ERRCODE = '40001',
             MESSAGE = format('the projection %L is younger than this transaction', TG_ARGV[0]),
             HINT = 'Run the transaction again.';
-    ELSIF EXISTS (
+    END IF;
+
+    -- Where one of its generations wants what was appended, none is swapped from here to the end of the transaction: what serves then is known.
+    PERFORM pg_advisory_xact_lock_shared(x'4D52'::int, hashtext('appends to ' || TG_ARGV[0]))
+    WHERE EXISTS (
         SELECT
-        FROM new_events AS e
-        WHERE (v_handler.event_types IS NULL OR e.event_type = ANY (v_handler.event_types))
-          AND (v_handler.aggregate_types IS NULL OR e.aggregate_type = ANY (v_handler.aggregate_types))
+        FROM millrace.projection_generations AS g
+        JOIN millrace.event_handlers AS h ON h.handler_id = g.handler_id
+        JOIN new_events AS e ON (h.event_types IS NULL OR e.event_type = ANY (h.event_types))
+                            AND (h.aggregate_types IS NULL OR e.aggregate_type = ANY (h.aggregate_types))
+        WHERE g.projection = TG_ARGV[0]
+    );
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        PERFORM FROM millrace.projections AS p WHERE p.projection = TG_ARGV[0] FOR SHARE;
+    END IF;
+    -- What does not serve yet reads it from the log.
+    IF EXISTS (
+        SELECT
+        FROM millrace.projection_generations AS g
+        JOIN millrace.event_handlers AS h ON h.handler_id = g.handler_id
+        JOIN new_events AS e ON (h.event_types IS NULL OR e.event_type = ANY (h.event_types))
+                            AND (h.aggregate_types IS NULL OR e.aggregate_type = ANY (h.aggregate_types))
+        WHERE g.projection = TG_ARGV[0] AND g.state = 'serving'
     ) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR027',

@@ -17,32 +17,39 @@ BEGIN
     FOR v_table IN
         SELECT c.relname AS name,
                (
-                   SELECT array_agg(quote_ident(a.attname) ORDER BY k.number)
+                   SELECT array_agg(a.attname::text ORDER BY k.number)
                    FROM pg_index AS i
                    CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, number)
                    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
                    WHERE i.indrelid = c.oid AND i.indisprimary
-               ) AS keys
+               ) AS keys,
+               (
+                   SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.number)
+                   FROM pg_index AS i
+                   CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, number)
+                   JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                   WHERE i.indrelid = c.oid AND i.indisprimary
+               ) AS quoted
         FROM pg_class AS c
-        WHERE c.relnamespace = to_regnamespace(quote_ident(v_recomputed.schema_name)) AND c.relkind IN ('r', 'p')
+        WHERE c.relnamespace = to_regnamespace(quote_ident(v_recomputed.schema_name)) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         ORDER BY c.relname
     LOOP
         EXIT WHEN v_left <= 0;
         table_name := v_table.name;
         IF v_table.keys IS NOT NULL THEN
             RETURN QUERY EXECUTE format(
-                'SELECT %L::text, (SELECT jsonb_object_agg(k.name, coalesce(to_jsonb(r) -> k.name, to_jsonb(s) -> k.name)) '
-                'FROM unnest(%L::text[]) AS k (name)), to_jsonb(s), to_jsonb(r) '
-                'FROM %I.%I AS r %s JOIN %I.%I AS s USING (%s) '
-                'WHERE to_jsonb(r) IS DISTINCT FROM to_jsonb(s) ORDER BY %s LIMIT %s',
+                'SELECT %L::text, (SELECT jsonb_object_agg(k.name, coalesce(to_jsonb(millrace_r) -> k.name, to_jsonb(millrace_s) -> k.name)) '
+                'FROM unnest(%L::text[]) AS k (name)), to_jsonb(millrace_s), to_jsonb(millrace_r) '
+                'FROM %I.%I AS millrace_r %s JOIN %I.%I AS millrace_s USING (%s) '
+                'WHERE to_jsonb(millrace_r) IS DISTINCT FROM to_jsonb(millrace_s) ORDER BY %s LIMIT %s',
                 v_table.name, v_table.keys, v_recomputed.schema_name, v_table.name,
                 CASE WHEN v_recomputed.sample < 1000 THEN 'LEFT' ELSE 'FULL' END, v_served.schema_name, v_table.name,
-                array_to_string(v_table.keys, ', '), array_to_string(v_table.keys, ', '), v_left
+                v_table.quoted, v_table.quoted, v_left
             );
         ELSIF v_recomputed.sample = 1000 THEN
             RETURN QUERY EXECUTE format(
                 'SELECT %L::text, NULL::jsonb, CASE WHEN sum(n.sign) > 0 THEN n.row END, CASE WHEN sum(n.sign) < 0 THEN n.row END '
-                'FROM (SELECT to_jsonb(s) AS row, 1 AS sign FROM %I.%I AS s UNION ALL SELECT to_jsonb(r), -1 FROM %I.%I AS r) AS n '
+                'FROM (SELECT to_jsonb(millrace_s) AS row, 1 AS sign FROM %I.%I AS millrace_s UNION ALL SELECT to_jsonb(millrace_r), -1 FROM %I.%I AS millrace_r) AS n '
                 'GROUP BY n.row HAVING sum(n.sign) <> 0 LIMIT %s',
                 v_table.name, v_served.schema_name, v_table.name, v_recomputed.schema_name, v_table.name, v_left
             );

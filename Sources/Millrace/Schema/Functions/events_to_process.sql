@@ -36,6 +36,8 @@ BEGIN
         AND (h.event_types IS NULL OR f.event_type = ANY (h.event_types))
         AND (h.aggregate_types IS NULL OR f.aggregate_type = ANY (h.aggregate_types))
         AND f.id IS NOT NULL
+        -- What writes a projection follows the lanes, and nothing ahead of them.
+        AND NOT EXISTS (SELECT FROM millrace.projection_generations AS g WHERE g.handler_id = h.handler_id)
     ORDER BY h.handler_id, f.id;
 END
 $$;

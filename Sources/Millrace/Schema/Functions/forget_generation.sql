@@ -5,6 +5,7 @@ AS $$
 DECLARE
     v_generation millrace.projection_generations := millrace.find_generation(p_projection, p_generation);
 BEGIN
+    PERFORM millrace.check_projection_owner(p_projection);
     PERFORM FROM millrace.projections AS p WHERE p.projection = p_projection FOR NO KEY UPDATE;
     IF (SELECT p.serving = p_generation FROM millrace.projections AS p WHERE p.projection = p_projection) THEN
         RAISE EXCEPTION USING

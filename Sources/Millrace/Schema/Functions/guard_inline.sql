@@ -7,11 +7,12 @@ AS $$
 DECLARE
     v_trigger name := 'projects_inline_' || p_projection;
 BEGIN
+    PERFORM millrace.check_projection_owner(p_projection);
     IF NOT EXISTS (SELECT FROM millrace.projections AS p WHERE p.projection = p_projection AND p.mode = 'inline')
        OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = 'millrace.events'::regclass AND t.tgname = v_trigger) THEN
         RETURN;
     END IF;
-    PERFORM set_config('lock_timeout', '5s', true);
+    PERFORM set_config('lock_timeout', '200ms', true);
     EXECUTE format(
         'CREATE TRIGGER %I AFTER INSERT ON millrace.events REFERENCING NEW TABLE AS new_events FOR EACH STATEMENT '
         'EXECUTE FUNCTION millrace.check_inline(%L)', v_trigger, p_projection

@@ -13,11 +13,13 @@ DECLARE
     v_waiting    bigint;
     v_unequal    record;
 BEGIN
+    -- An older snapshot does not see what the other has handled since.
+    PERFORM millrace.check_isolation();
+    PERFORM millrace.check_projection_owner(p_projection);
     IF (p_wait_ms BETWEEN 0 AND 60000) IS NOT TRUE THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR011', MESSAGE = format('p_wait_ms is %s', coalesce(p_wait_ms::text, 'missing')), HINT = 'Give a number from 0 to 60000.';
     END IF;
-    PERFORM set_config('lock_timeout', '2s', true);
     SELECT p.* INTO v_projection FROM millrace.projections AS p WHERE p.projection = p_projection FOR NO KEY UPDATE SKIP LOCKED;
     IF v_projection.projection IS NULL THEN
         RETURN 'somebody else is at it';
@@ -41,6 +43,8 @@ BEGIN
         RETURN CASE WHEN v_unequal.ahead > 0 THEN format('%s of its lanes are ahead', v_unequal.ahead) ELSE 'it is far behind' END;
     END IF;
 
+    -- New appends wait behind this, and nobody behind the lanes.
+    PERFORM set_config('lock_timeout', CASE v_projection.mode WHEN 'inline' THEN '200ms' ELSE '2s' END, true);
     IF v_projection.mode = 'inline' THEN
         PERFORM pg_advisory_xact_lock(x'4D52'::int, hashtext('appends to ' || p_projection));
     ELSE

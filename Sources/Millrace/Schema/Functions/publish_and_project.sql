@@ -20,6 +20,7 @@ DECLARE
     v_handlers   pg_catalog.text[] := '{}';
     v_event_id   pg_catalog.uuid;
     v_before     pg_catalog.int4;
+    v_declared   pg_catalog.text := coalesce(pg_catalog.current_setting('millrace.inline', true), '');
 BEGIN
     FOR v_inline IN
         SELECT b.handler_id, b.function
@@ -39,6 +40,8 @@ BEGIN
     v_event_id := millrace.publish_event(
         p_event_type, p_aggregate_id, p_aggregate_type, p_event_data, p_metadata, p_event_id, p_expected_version, p_occurred_at
     );
+    -- What the transaction appends besides is not projected by this.
+    PERFORM pg_catalog.set_config('millrace.inline', v_declared, true);
     IF pg_catalog.cardinality(v_functions) OPERATOR(pg_catalog.=) 0 THEN
         RETURN v_event_id;
     END IF;

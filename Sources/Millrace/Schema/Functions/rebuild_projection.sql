@@ -29,7 +29,7 @@ BEGIN
                 HINT = 'Start a process that has this version: it registers it, and builds it.';
         END IF;
     END IF;
-    SELECT p.mode, p.published_in, h.event_types, h.aggregate_types, h.lanes, h.max_attempts, h.first_wait_ms, h.longest_wait_ms,
+    SELECT p.mode, p.published_in, h.event_types, h.current_types, h.aggregate_types, h.lanes, h.max_attempts, h.first_wait_ms, h.longest_wait_ms,
            h.parked_limit
     INTO STRICT v_like
     FROM millrace.projections AS p, millrace.event_handlers AS h
@@ -37,9 +37,11 @@ BEGIN
     SELECT b.generation INTO STRICT v_begun
     FROM millrace.begin_generation(
         p_projection, v_made.version, v_like.mode, v_like.published_in, v_made.tables, v_made.indexes, v_made.functions,
-        v_like.event_types, v_like.aggregate_types, v_like.lanes, v_like.max_attempts, v_like.first_wait_ms, v_like.longest_wait_ms,
+        CASE WHEN v_made.functions IS NULL THEN v_like.event_types ELSE millrace.stored_types(v_like.current_types) END,
+        v_like.aggregate_types, v_like.lanes, v_like.max_attempts, v_like.first_wait_ms, v_like.longest_wait_ms,
         v_like.parked_limit, p_purpose, p_sample, p_swaps_by_itself, false
     ) AS b;
+    PERFORM millrace.set_current_types(pg_catalog.format('%s@%s', p_projection, v_begun.generation), v_like.current_types);
     PERFORM millrace.make_generation(p_projection, v_begun.generation);
     RETURN v_begun.generation;
 END

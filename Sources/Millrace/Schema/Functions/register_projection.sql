@@ -29,10 +29,12 @@ DECLARE
 BEGIN
     SELECT b.generation, b.is_new, b.serves INTO STRICT v_begun
     FROM millrace.begin_generation(
-        p_projection, p_version, p_mode, v_schema, p_tables, p_indexes, p_functions, p_event_types, p_aggregate_types, p_lanes,
+        p_projection, p_version, p_mode, v_schema, p_tables, p_indexes, p_functions,
+        CASE WHEN p_functions IS NULL THEN p_event_types ELSE millrace.stored_types(p_event_types) END, p_aggregate_types, p_lanes,
         p_max_attempts, p_first_wait_ms, p_longest_wait_ms, p_parked_limit, 'serve', 1000, p_swaps_by_itself, true
     ) AS b;
     IF v_begun.is_new THEN
+        PERFORM millrace.set_current_types(pg_catalog.format('%s@%s', p_projection, v_begun.generation), p_event_types);
         PERFORM millrace.make_generation(p_projection, v_begun.generation);
         IF v_begun.serves THEN
             PERFORM millrace.publish_generation(p_projection, v_begun.generation);

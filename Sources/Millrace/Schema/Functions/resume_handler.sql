@@ -5,6 +5,13 @@ AS $$
 DECLARE
     v_handler millrace.event_handlers := millrace.find_handler(p_handler_id, true);
 BEGIN
+    IF EXISTS (
+        SELECT
+        FROM millrace.projection_generations AS g JOIN millrace.projections AS p ON p.projection = g.projection
+        WHERE g.handler_id = p_handler_id AND (g.state = 'kept' OR g.state = 'serving' AND p.mode = 'inline')
+    ) THEN
+        PERFORM millrace.refuse_generation(p_handler_id, 'resumed');
+    END IF;
     UPDATE millrace.event_handlers AS h
     SET state = 'active', state_reason = NULL, state_since = clock_timestamp()
     WHERE h.handler_id = p_handler_id AND h.state <> 'active';

@@ -11,6 +11,9 @@ DECLARE
     v_why        text;
     v_silent_to  bigint[];
 BEGIN
+    -- An older snapshot does not see what the other has handled since.
+    PERFORM millrace.check_isolation();
+    PERFORM millrace.check_projection_owner(p_projection);
     IF v_generation.purpose <> 'serve' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'MR026',

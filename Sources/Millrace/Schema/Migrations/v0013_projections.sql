@@ -4,10 +4,14 @@ CREATE TABLE millrace.projections (
     projection    text        COLLATE "C" NOT NULL,
     -- behind: by handlers, after the events. inline: in the transaction that appends them.
     mode          text        NOT NULL,
+    -- Who registered it: its statements are run as him, and what they make is his.
+    owner         name        NOT NULL,
     -- Where its views are.
     published_in  name        NOT NULL,
     -- NULL: none yet.
     serving       int,
+    -- Numbers are given once: who still has a lane of one that was dropped must not have it of another.
+    last_generation int       NOT NULL DEFAULT 0,
     registered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT projections_pkey PRIMARY KEY (projection),
     CONSTRAINT projections_mode_is_known CHECK (mode IN ('behind', 'inline')),
