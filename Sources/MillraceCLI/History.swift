@@ -46,7 +46,10 @@ struct History: AsyncParsableCommand {
                 if count == limit { break }
             }
             if count == 0 {
-                throw Failure(.badInput, "\(stream) has no events in that range; check its type and its id")
+                throw Failure(
+                    .badInput,
+                    "\(stream) has no events in that range; check its type and its id, and the range"
+                )
             }
         }
     }

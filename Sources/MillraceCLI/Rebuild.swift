@@ -36,7 +36,12 @@ struct Rebuild: AsyncParsableCommand {
             guard let state = try await store.rebuild(stream, asOf: past.point) else { return nil }
             return output.json ? state.text : try await Rebuild.pretty(state, in: store.client)
         }
-        guard let state else { throw Failure(.badInput, "\(stream) has no state by then; check its type and its id") }
+        guard let state else {
+            throw Failure(
+                .badInput,
+                "\(stream) has no state\(past.asOf == nil ? "" : " as of then"); check its type and its id\(past.asOf == nil ? "" : ", and the time")"
+            )
+        }
         try Terminal.output.write(state + "\n")
     }
 

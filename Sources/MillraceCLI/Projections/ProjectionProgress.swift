@@ -65,7 +65,11 @@ final class ProjectionProgress: Sendable {
     static func figures(_ status: ProjectionStatus, rate: Double) -> String {
         var parts = [status.shareText]
         if rate > 0 { parts.append("\(Int(rate).grouped) events/s") }
-        if status.waitingStreams > 0 { parts.append("\(status.waitingStreams.grouped) streams wait") }
+        if status.waitingStreams > 0 {
+            parts.append(
+                "\(status.waitingStreams.grouped) \(status.waitingStreams == 1 ? "stream waits" : "streams wait")"
+            )
+        }
         if let pending = status.pending, pending.isExact, pending.events > 0,
             let left = ProjectionPace.timeLeft(pending: pending.events, rate: rate)
         {

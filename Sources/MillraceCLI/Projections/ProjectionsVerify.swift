@@ -52,6 +52,12 @@ struct ProjectionsVerify: AsyncParsableCommand {
         }
         let page = VerificationPage(verification: verification)
         try Terminal.output.write(output.json ? page.json : page.text)
+        if verification.rows == 0 && verification.sample < 1_000 {
+            throw Failure(
+                .unhealthy,
+                "the sample has no row to compare: raise --sample, or leave it out for all streams"
+            )
+        }
         if !verification.differences.isEmpty {
             throw Failure(
                 .unhealthy,
@@ -73,7 +79,7 @@ struct VerificationPage {
             verification.sample == 1_000 ? "all streams" : "\(verification.sample) of each thousand streams"
         let head =
             "generation \(verification.generation) of \(verification.projection) (version \(verification.version)) with \(what) "
-            + "computed anew"
+            + "computed anew, \(verification.rows.grouped) \(verification.rows == 1 ? "row" : "rows")"
         if number == 0 { return "Compared \(head): no difference.\n" }
         let count = verification.isComplete ? number.grouped : "more than \(number.grouped)"
         return rows + "\nCompared \(head): \(count) \(number == 1 ? "row differs" : "rows differ").\n"

@@ -228,7 +228,7 @@ struct ProjectionTests {
                 // Its own worker tries as well, and then somebody else is at it.
                 try await eventually("it is refused for what is missing") {
                     try await store.client.query("SELECT millrace.swap_projection('orders', 2)").single()
-                        .decode(String?.self, at: 0) == "1 of its streams wait for an event that failed"
+                        .decode(String?.self, at: 0) == "1 of its streams waits for an event that failed"
                 }
                 #expect(try await number(store, "SELECT serving::bigint FROM millrace.projections") == 1)
             }

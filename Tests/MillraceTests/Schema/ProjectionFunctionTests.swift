@@ -127,7 +127,7 @@ extension SchemaTests {
                 try await expectRefusal("MR026", "behind", "not inline") {
                     try await orders.register(version: 2, ", p_mode => 'inline'")
                 }
-                try await expectRefusal("MR026", "never registered in version 7") {
+                try await expectRefusal("MR026", "no generation of version 7") {
                     try await store.client.run("SELECT millrace.rebuild_projection('orders', 7)")
                 }
                 try await expectRefusal("MR026", "no generation", "is kept") {

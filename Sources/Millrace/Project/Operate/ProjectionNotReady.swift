@@ -58,7 +58,10 @@ struct ProjectionPatience {
         let isStuck = status.waitingStreams > 0 && status.pending?.events == 0
         stuckSince = isStuck ? stuckSince ?? now : nil
         if let stuckSince, now - stuckSince >= limit {
-            throw held(status, "\(status.waitingStreams) of its streams wait for an event that failed")
+            throw held(
+                status,
+                "\(status.waitingStreams) of its streams \(status.waitingStreams == 1 ? "waits" : "wait") for an event that failed"
+            )
         }
     }
 

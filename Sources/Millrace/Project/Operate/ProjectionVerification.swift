@@ -29,6 +29,8 @@ public struct ProjectionVerification: Sendable, Hashable {
     public let version: Int
     /// Of each thousand streams so many were computed anew.
     public let sample: Int
+    /// So many rows were computed, and compared.
+    public let rows: Int
     public let differences: [ProjectionDifference]
     /// Whether these are all of them; false: there are more than were asked for.
     public let isComplete: Bool
@@ -36,6 +38,7 @@ public struct ProjectionVerification: Sendable, Hashable {
 
 extension ProjectionOperations {
     private static let holdEqual: PostgresStatement = "SELECT millrace.hold_equal($1, $2, $3)"
+    private static let countRows: PostgresStatement = "SELECT millrace.count_rows($1, $2)"
     private static let noteSnapshot: PostgresStatement = "SELECT pg_current_snapshot()"
     private static let differingColumns: PostgresStatement = """
         SELECT row_number, table_name, key, served, recomputed, column_name, served_value, recomputed_value
@@ -104,12 +107,13 @@ extension ProjectionOperations {
         while true {
             let outcome = try await EventStoreError.translating { try await compareNow(name, generation, limit) }
             switch outcome {
-            case .compared(let differences, let served):
+            case .compared(let differences, let rows, let served):
                 return ProjectionVerification(
                     projection: name,
                     generation: served.generation,
                     version: served.version,
                     sample: sample,
+                    rows: rows,
                     differences: Array(differences.prefix(limit)),
                     isComplete: differences.count <= limit
                 )
@@ -131,7 +135,7 @@ extension ProjectionOperations {
     }
 
     private enum Comparison {
-        case compared([ProjectionDifference], served: ProjectionStatus)
+        case compared([ProjectionDifference], rows: Int, served: ProjectionStatus)
         case unequal(String)
     }
 
@@ -156,7 +160,12 @@ extension ProjectionOperations {
                     names + [.int4(Int32(clamping: limit + 1))],
                     timeout: ProjectionOperations.longestStatement
                 )
-                return .compared(try ProjectionDifference.grouped(rows), served: served)
+                let count = try await reader.query(
+                    ProjectionOperations.countRows,
+                    names,
+                    timeout: ProjectionOperations.longestStatement
+                ).single().decode(Int64.self, at: 0)
+                return .compared(try ProjectionDifference.grouped(rows), rows: Int(count), served: served)
             }
         }
     }

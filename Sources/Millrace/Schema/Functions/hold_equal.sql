@@ -38,7 +38,7 @@ BEGIN
     v_unequal := millrace.unequal_lanes(p_projection, p_generation);
     SELECT count(*) INTO v_waiting FROM millrace.parked_events AS p WHERE p.handler_id = v_generation.handler_id;
     IF v_waiting > 0 THEN
-        RETURN format('%s of its streams wait for an event that failed', v_waiting);
+        RETURN format('%s of its streams %s for an event that failed', v_waiting, CASE v_waiting WHEN 1 THEN 'waits' ELSE 'wait' END);
     ELSIF v_unequal.behind IS NULL OR v_unequal.ahead > 0 THEN
         RETURN CASE WHEN v_unequal.ahead > 0 THEN format('%s of its lanes are ahead', v_unequal.ahead) ELSE 'it is far behind' END;
     END IF;
@@ -64,7 +64,7 @@ BEGIN
     -- What failed counts as handled to its checkpoint.
     SELECT count(*) INTO v_waiting FROM millrace.parked_events AS p WHERE p.handler_id = v_generation.handler_id;
     IF v_waiting > 0 THEN
-        RETURN format('%s of its streams wait for an event that failed', v_waiting);
+        RETURN format('%s of its streams %s for an event that failed', v_waiting, CASE v_waiting WHEN 1 THEN 'waits' ELSE 'wait' END);
     END IF;
     -- One that handled something since then still is no further than the other, or equal.
     UPDATE millrace.handler_lanes AS l

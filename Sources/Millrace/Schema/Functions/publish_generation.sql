@@ -68,6 +68,10 @@ BEGIN
                 );
             END LOOP;
         END;
+        EXECUTE format(
+            'CREATE OR REPLACE TRIGGER is_read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON %I.%I '
+            'FOR EACH ROW EXECUTE FUNCTION millrace.refuse_write()', v_schema, v_view.name
+        );
     END LOOP;
     PERFORM set_config('role', v_role, true);
 EXCEPTION WHEN dependent_objects_still_exist THEN

@@ -25,7 +25,7 @@ BEGIN
         IF v_made.projection IS NULL THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'MR026',
-                MESSAGE = pg_catalog.format('the projection %L was never registered in version %s', p_projection, p_version),
+                MESSAGE = pg_catalog.format('the projection %L has no generation of version %s', p_projection, p_version),
                 HINT = 'Start a process that has this version: it registers it, and builds it.';
         END IF;
     END IF;

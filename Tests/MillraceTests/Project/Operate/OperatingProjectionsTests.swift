@@ -152,7 +152,7 @@ struct OperatingProjectionsTests {
                 } catch ProjectionNotReady.held(_, let generation, let handler, let reason) {
                     #expect(generation == 2 && handler == "orders@2" && reason.contains("1 of its streams wait"))
                 }
-                #expect(try await orders.swap(2) == "1 of its streams wait for an event that failed")
+                #expect(try await orders.swap(2) == "1 of its streams waits for an event that failed")
             }
         }
     }
