@@ -25,15 +25,13 @@ public struct Handler: Sendable {
 
     /// What its checkpoints are kept under, for ever.
     public let name: String
-    public let filter: EventFilter
+    public internal(set) var filter: EventFilter
     public let options: HandlerOptions
-    let work: Work
-    /// Whether it writes a projection, and may have to follow the generation that serves.
+    var work: Work
+    /// Whether it writes a projection: it may have to follow the generation that serves, and takes large transactions while there is much.
     var isOfProjection = false
     /// Whether it builds a generation beside the one that serves.
     var isBuilding = false
-    /// Whether it handles in large transactions while there is much: a projection that is being built.
-    var gathers = false
 
     /// - Parameter body: handles one event. An error that it throws means ``HandlerOutcome/retry(after:because:)``. It may run more than
     ///   once for an event, also where nothing is wrong with it: another event of the same transaction may have failed.

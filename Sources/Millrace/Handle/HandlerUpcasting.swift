@@ -4,36 +4,31 @@ extension Handler {
     func lifting(with upcasters: Upcasters) -> Handler {
         guard !upcasters.isEmpty else { return self }
         let wanted = filter
-        let work: Work =
-            switch work {
-            case .each(let body):
-                .each { event, context in
-                    guard upcasters.concerns(event) else { return try await body(event, context) }
-                    for lifted in try upcasters.lift(event, matching: wanted) {
-                        let outcome = try await body(lifted, context.over(lifted))
-                        guard outcome == .done else { return outcome }
-                    }
-                    return .done
+        var lifting = self
+        switch work {
+        case .each(let body):
+            lifting.work = .each { event, context in
+                guard upcasters.concerns(event) else { return try await body(event, context) }
+                for lifted in try upcasters.lift(event, matching: wanted) {
+                    let outcome = try await body(lifted, context.over(lifted))
+                    guard outcome == .done else { return outcome }
                 }
-            case .batch(let body):
-                .batch { events, context in
-                    guard events.contains(where: upcasters.concerns) else { return try await body(events, context) }
-                    let lifted = try events.flatMap { event in
-                        upcasters.concerns(event) ? try upcasters.lift(event, matching: wanted) : [event]
-                    }
-                    guard let first = lifted.first else { return .done }
-                    return try await body(lifted, context.over(first))
-                }
-            // The function reads the event itself.
-            case .function: .function
+                return .done
             }
-        guard case .function = work else {
-            var lifting = Handler(name: name, filter: upcasters.stored(filter), options: options, work: work)
-            lifting.isOfProjection = isOfProjection
-            lifting.gathers = gathers
-            return lifting
+        case .batch(let body):
+            lifting.work = .batch { events, context in
+                guard events.contains(where: upcasters.concerns) else { return try await body(events, context) }
+                let lifted = try events.flatMap { event in
+                    upcasters.concerns(event) ? try upcasters.lift(event, matching: wanted) : [event]
+                }
+                guard let first = lifted.first else { return .done }
+                return try await body(lifted, context.over(first))
+            }
+        // The function reads the event itself.
+        case .function: return self
         }
-        return self
+        lifting.filter = upcasters.stored(filter)
+        return lifting
     }
 
     /// Throws ``EventStoreError/handlerRefused(_:hint:)`` where it asks for events that there are none of any more: it would wait for ever.

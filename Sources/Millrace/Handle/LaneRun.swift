@@ -51,7 +51,7 @@ final class LaneRun: Sendable {
     private static let dueBeat = Duration.milliseconds(500)
     /// Retries that are handled before new events come again.
     private static let dueAtOnce: Int32 = 100
-    /// What the events of a transaction of a projection that is being built may take in memory.
+    /// What the events of a transaction of a projection may take in memory.
     private static let gatheredBytes = 4 << 20
     private static let backoff = PostgresBackoff(initial: .milliseconds(50), maximum: .seconds(2))
 
@@ -86,7 +86,7 @@ final class LaneRun: Sendable {
         self.meter = meter
         self.followed = followed
         self.logger = logger
-        inbox = LaneInbox(client: store.client, pageLimit: handler.gathers ? 1 : LaneInbox.pageLimit)
+        inbox = LaneInbox(client: store.client, pageLimit: handler.isOfProjection ? 1 : LaneInbox.pageLimit)
         overseer = LaneOverseer(client: store.client, limit: handler.options.timeout) { event in
             logger.error(
                 "a handler did not return, and is left alone",
@@ -249,8 +249,8 @@ final class LaneRun: Sendable {
             for try await page in pages {
                 gathered.events += page.events.lazy.filter { $0.lane(of: handler.options.lanes) == lease.lane }
                 gathered.scannedTo = page.scannedTo
-                // A projection is built in large transactions; everything else waits for no company.
-                if handler.gathers, !page.isLast, gathered.events.count < handler.options.batchSize,
+                // A projection is written in large transactions; everything else waits for no company.
+                if handler.isOfProjection, !page.isLast, gathered.events.count < handler.options.batchSize,
                     gathered.byteCount < LaneRun.gatheredBytes
                 {
                     continue

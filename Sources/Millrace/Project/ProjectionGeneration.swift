@@ -88,7 +88,6 @@ struct ProjectionGeneration: Sendable {
         }
         handler.isOfProjection = true
         handler.isBuilding = isBuilding
-        handler.gathers = true
         return handler
     }
 }

@@ -164,14 +164,7 @@ extension ProjectionOperations {
         patience: Duration = .seconds(30),
         _ look: (ProjectionStatus) throws -> Void = { _ in }
     ) async throws {
-        var patience = ProjectionPatience(patience)
-        while true {
-            let status = try await status(of: name, generation: generation)
-            guard status.state == .building else { return }
-            try look(status)
-            try patience.look(at: status)
-            try await Task.sleep(for: ProjectionOperations.beat)
-        }
+        try await wait(name, generation, patience, look) { _ in false }
     }
 
     /// Returns when a generation has, but for a few events, what the one that serves has: when it can be swapped.
@@ -184,11 +177,22 @@ extension ProjectionOperations {
         patience: Duration = .seconds(30),
         _ look: (ProjectionStatus) throws -> Void = { _ in }
     ) async throws {
+        try await wait(name, generation, patience, look, until: isNear)
+    }
+
+    /// Until it is built no more, or enough.
+    private func wait(
+        _ name: String,
+        _ generation: Int,
+        _ patience: Duration,
+        _ look: (ProjectionStatus) throws -> Void,
+        until isEnough: (ProjectionStatus) async throws -> Bool
+    ) async throws {
         var patience = ProjectionPatience(patience)
         while true {
             let status = try await status(of: name, generation: generation)
             guard status.state == .building else { return }
-            if try await isNear(status) { return }
+            if try await isEnough(status) { return }
             try look(status)
             try patience.look(at: status)
             try await Task.sleep(for: ProjectionOperations.beat)
