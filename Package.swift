@@ -15,6 +15,7 @@ if Context.environment["MILLRACE_WARNINGS_ARE_ERRORS"] == "1" {
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
@@ -38,6 +39,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -56,7 +58,7 @@ let package = Package(
         ),
         .target(
             name: "Millrace",
-            dependencies: ["MillracePostgres", collections, lifecycle, logging, metrics],
+            dependencies: ["MillracePostgres", collections, crypto, lifecycle, logging, metrics],
             resources: [
                 .embedInCode("Schema/Migrations"), .embedInCode("Schema/Functions"), .embedInCode("Schema/Queries"),
             ],
