@@ -36,8 +36,6 @@ extension Migrator {
         SchemaScript("list_horizon_holders", PackageResources.list_horizon_holders_sql),
         SchemaScript("horizon_holders", PackageResources.horizon_holders_sql),
         SchemaScript("canonical_form", PackageResources.canonical_form_sql),
-        SchemaScript("next_hash", PackageResources.next_hash_sql),
-        SchemaScript("chain_hash", PackageResources.chain_hash_sql),
         SchemaScript("chain_event", PackageResources.chain_event_sql),
         SchemaScript("chain_events", PackageResources.chain_events_sql),
         SchemaScript("hold_streams", PackageResources.hold_streams_sql),
