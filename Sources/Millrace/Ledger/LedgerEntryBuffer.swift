@@ -105,7 +105,9 @@ extension LedgerEntryBuffer {
     /// What the event is in the tree. One SHA-256 over the entry.
     package var leafHash: LedgerHash {
         // The byte before the entry is 0, but while a chain hash is computed.
-        bytes.withUnsafeBytes { LedgerHash(hashing: UnsafeRawBufferPointer(rebasing: $0[(LedgerEntryBuffer.front - 1)..<end])) }
+        bytes.withUnsafeBytes {
+            LedgerHash(hashing: UnsafeRawBufferPointer(rebasing: $0[(LedgerEntryBuffer.front - 1)..<end]))
+        }
     }
 
     /// What the event's `current_hash` has to be, behind an event with this one. One SHA-256 over the canonical form.

@@ -56,7 +56,9 @@ public struct LedgerEventProof: Sendable, Hashable {
 
     static func path(_ lines: ArraySlice<ArraySlice<UInt8>>) throws(LedgerProofError) -> [LedgerHash] {
         // A proof of consistency may have one hash more than its later tree is high.
-        guard lines.count <= MerkleTree.pathLimit + 1 else { throw .malformed("it has more hashes than any tree needs") }
+        guard lines.count <= MerkleTree.pathLimit + 1 else {
+            throw .malformed("it has more hashes than any tree needs")
+        }
         var path: [LedgerHash] = []
         for line in lines {
             guard let hash = LedgerHash(base64Line: line) else {

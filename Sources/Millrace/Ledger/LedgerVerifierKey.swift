@@ -24,7 +24,9 @@ public struct LedgerVerifierKey: Sendable {
         let parts = text.utf8.split(separator: UInt8(ascii: "+"), maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3 else { throw .malformed }
         let name = String(decoding: parts[0], as: UTF8.self)
-        guard LedgerVerifierKey.isName(name), name.utf8.count <= LedgerVerifierKey.nameLimit else { throw .badName(name) }
+        guard LedgerVerifierKey.isName(name), name.utf8.count <= LedgerVerifierKey.nameLimit else {
+            throw .badName(name)
+        }
         guard let key = LedgerText.base64Decoded(parts[2]), let algorithm = key.first else { throw .malformed }
         guard algorithm == LedgerVerifierKey.ed25519, key.count == 1 + LedgerVerifierKey.byteCount else {
             throw .unknownAlgorithm
@@ -99,7 +101,8 @@ public enum LedgerKeyError: Error, Sendable, Hashable {
 extension LedgerKeyError: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .malformed: "this is no key: one looks like name+2f3e8ac1+ATqj…, a signing key like PRIVATE+KEY+name+2f3e8ac1+ATqj…"
+        case .malformed:
+            "this is no key: one looks like name+2f3e8ac1+ATqj…, a signing key like PRIVATE+KEY+name+2f3e8ac1+ATqj…"
         case .badName(let name):
             "“\(name)” cannot be the name of a key: it has no spaces and no plus, and 1 to \(LedgerVerifierKey.nameLimit) bytes"
         case .unknownAlgorithm: "the key is none for Ed25519"

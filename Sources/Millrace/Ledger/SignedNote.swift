@@ -111,7 +111,8 @@ extension LedgerNoteError: CustomStringConvertible {
             "the note has more than \(SignedNote.byteLimit) bytes or \(SignedNote.signatureLimit) signatures"
         case .signersUnknown(let names):
             "no signature is of a key that is trusted; it has those of \(names.joined(separator: ", "))"
-        case .signatureWrong(let name): "the signature of \(name) is wrong: the note was changed, or \(name) never signed it"
+        case .signatureWrong(let name):
+            "the signature of \(name) is wrong: the note was changed, or \(name) never signed it"
         case .signedByOthers(let origin): "the checkpoint is of \(origin), and signed, but not with a key of that name"
         }
     }
