@@ -95,7 +95,7 @@ let package = Package(
         .testTarget(
             name: "MillraceTests",
             dependencies: [
-                "HandlerProcess", "Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", logging,
+                "HandlerProcess", "Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", crypto, logging,
                 subprocess,
             ],
             exclude: ["Aggregate/fold_orders.py"],
