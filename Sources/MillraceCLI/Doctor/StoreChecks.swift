@@ -43,6 +43,7 @@ struct StoreChecks {
         checks += try await looked("replication slots") { try await slots() }
         checks += try await looked("handlers") { try await handlers() }
         checks += try await looked("projections") { try await projections() }
+        checks += try await looked("ledger") { try await ledger() }
         return checks
     }
 
@@ -145,6 +146,12 @@ struct StoreChecks {
     private func projections() async throws -> [Check] {
         if server.isStandby { return [] }
         return try await ProjectionChecks(client: client, patience: patience).run()
+    }
+
+    private func ledger() async throws -> [Check] {
+        // What is unsealed lies below a horizon too.
+        if server.isStandby { return [] }
+        return try await LedgerChecks(client: client, patience: patience).run()
     }
 
     private func prepared() async throws -> Check {

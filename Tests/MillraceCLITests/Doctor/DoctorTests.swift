@@ -46,6 +46,29 @@ struct DoctorTests {
         }
     }
 
+    @Test("says that nobody seals a ledger, for how long, and what to do")
+    func unsealed() async throws {
+        try await CommandTest.with(durability: .full) { test in
+            #expect(try await checks(test, status: 0)["ledger"]?["finding"] == "none is kept")
+            // Of Go's documentation of notes: a key that is one.
+            let key = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+            try await test.client.query(
+                "SELECT millrace.init_ledger('PeterNeumann', $1, interval '100 milliseconds')",
+                [.text(key)]
+            )
+            // One event is there: that the ledger began. It waits from now on.
+            var ledger: [String: String]? = nil
+            while ledger?["verdict"] != "failed" {
+                let status = try await test.command.run(["doctor", "--json", "--patience", "0"])
+                let all = try #require(try status.json()["checks"] as? [[String: String]])
+                ledger = all.first { $0["name"] == "ledger" }
+            }
+            #expect(ledger?["finding"]?.hasPrefix("nobody seals: 1 event is unsealed") == true, "\(ledger ?? [:])")
+            #expect(ledger?["remedy"]?.contains("--ledger-key") == true)
+            #expect(try await checks(test, ["--patience", "86400"], status: 0)["ledger"]?["verdict"] == "ok")
+        }
+    }
+
     @Test("names the transaction that holds the horizon, and the command that settles it")
     func heldHorizon() async throws {
         try await CommandTest.with(durability: .full) { test in

@@ -18,6 +18,9 @@ FROM (
     SELECT i.inhrelid::regclass, 'UPDATE, DELETE and TRUNCATE', 56
     FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = 'millrace.events'::regclass
     UNION ALL
+    SELECT l.relation, 'UPDATE, DELETE and TRUNCATE', 56
+    FROM unnest('{millrace.ledger_keys,millrace.ledger_blocks,millrace.ledger_leaves,millrace.ledger_nodes}'::regclass[]) AS l (relation)
+    UNION ALL
     SELECT 'millrace.streams'::regclass, s.operation, s.bits
     FROM (VALUES ('UPDATE', 16), ('DELETE', 8), ('TRUNCATE', 32)) AS s (operation, bits)
 ) AS t
