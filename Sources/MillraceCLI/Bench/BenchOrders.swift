@@ -81,15 +81,17 @@ struct BenchEvents: Sendable {
     private let orders: BenchOrders
     private let shape: StreamShape
     private let name: String
+    private let type: String
     private var number = 0
     private var stream: StreamID
 
     /// - Parameter name: of the writer, one that no other writer of the database has.
-    init(_ orders: BenchOrders, _ shape: StreamShape, writer name: String) {
+    init(_ orders: BenchOrders, _ shape: StreamShape, writer name: String, of type: String = "order") {
         self.orders = orders
         self.shape = shape
         self.name = name
-        stream = StreamID("order", "\(name)-0")
+        self.type = type
+        stream = StreamID(type, "\(name)-0")
     }
 
     mutating func next() -> Next {
@@ -99,7 +101,7 @@ struct BenchEvents: Sendable {
             case .few: (number % BenchEvents.fewStreams, number / BenchEvents.fewStreams + 1)
             case .new: (number, 1)
             }
-        if shape != .sixEach || version == 1 { stream = StreamID("order", "\(name)-\(streamNumber)") }
+        if shape != .sixEach || version == 1 { stream = StreamID(type, "\(name)-\(streamNumber)") }
         defer { number += 1 }
         return Next(stream: stream, version: version, body: orders[number])
     }

@@ -4,8 +4,8 @@ import MillracePostgres
 
 /// What can be measured by itself, in the order of a run; each gets a new database.
 enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
-    case callers, publish, append, `import`, stream, aggregate, read, fanout, latency, handle, project, horizon, hot,
-        growth
+    case callers, publish, append, `import`, stream, aggregate, read, fanout, latency, handle, project, ledger,
+        horizon, hot, growth
 
     var title: String {
         switch self {
@@ -20,6 +20,7 @@ enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .latency: "End to end, open loop"
         case .handle: "Handling the whole log"
         case .project: "Building a read model"
+        case .ledger: "Keeping the ledger"
         case .horizon: "The horizon under load"
         case .hot: "One stream that everybody appends to"
         case .growth: "A log that has grown"
@@ -42,6 +43,7 @@ enum BenchScenario: String, CaseIterable, Sendable, ExpressibleByArgument {
         case .latency: try await LatencyScenario(stage: stage).run()
         case .handle: try await HandleScenario(stage: stage).run()
         case .project: try await ProjectScenario(stage: stage).run()
+        case .ledger: try await LedgerScenario(stage: stage).run()
         case .horizon: try await HorizonScenario(stage: stage).run()
         case .hot: try await HotScenario(stage: stage).run()
         case .growth: try await GrowthScenario(stage: stage).run()

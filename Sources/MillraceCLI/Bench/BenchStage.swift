@@ -39,8 +39,13 @@ struct BenchStage: Sendable {
         try await DatabaseOptions.withClient(address, connections: connections, body)
     }
 
-    func events(_ shape: StreamShape, _ order: Contest.TurnOrder, writer: Int = 0) -> BenchEvents {
-        BenchEvents(orders, shape, writer: "t\(order.number)-\(writer)")
+    func events(
+        _ shape: StreamShape,
+        _ order: Contest.TurnOrder,
+        writer: Int = 0,
+        of type: String = "order"
+    ) -> BenchEvents {
+        BenchEvents(orders, shape, writer: "t\(order.number)-\(writer)", of: type)
     }
 
     /// Holds a contest with the plan's rounds and turns.
