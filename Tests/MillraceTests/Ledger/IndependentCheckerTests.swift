@@ -40,7 +40,7 @@ struct IndependentCheckerTests {
 
     private mutating func refusesChanges(of file: String, keys: [String]) async throws {
         let bytes = Array(file.utf8)
-        for _ in 0..<8 {
+        for _ in 0..<4 {
             var changed = bytes
             let place = Int.random(in: 0..<bytes.count, using: &dice)
             changed[place] ^= 1 << UInt8.random(in: 0..<7, using: &dice)

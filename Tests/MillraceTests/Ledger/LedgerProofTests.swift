@@ -38,7 +38,7 @@ struct LedgerProofTests {
 
     @Test("proves nothing with any bit another one")
     mutating func everyBit() throws {
-        var sample = try LedgerSample(count: 6, dice: &dice)
+        var sample = try LedgerSample(count: 6, dice: &dice, longest: 0)
         let keyring = try sample.keyring
         let event = Array(try sample.proof(4, in: 6).description.utf8)
         let continuation = Array(try sample.consistency(from: 3, to: 6).description.utf8)
@@ -60,7 +60,7 @@ struct LedgerProofTests {
 
     @Test("is refused cut short, or with more behind it")
     mutating func cutFiles() throws {
-        var sample = try LedgerSample(count: 6, dice: &dice)
+        var sample = try LedgerSample(count: 6, dice: &dice, longest: 0)
         let keyring = try sample.keyring
         let event = Array(try sample.proof(4, in: 6).description.utf8)
         let continuation = Array(try sample.consistency(from: 3, to: 6).description.utf8)

@@ -8,8 +8,8 @@ struct LedgerSample {
     let events: [LedgerEntry]
     var tree: StoredTree
 
-    /// Events of a few chained streams, with data of any length.
-    init(count: Int, dice: inout Dice, name: String = "shop.example/ledger") throws {
+    /// Events of a few chained streams, with data of up to some bytes.
+    init(count: Int, dice: inout Dice, name: String = "shop.example/ledger", longest: Int = 200) throws {
         key = try LedgerSigningKey.generate(name: name)
         var heads: [StreamID: (version: Int, hash: LedgerHash)] = [:]
         var events: [LedgerEntry] = []
@@ -17,7 +17,7 @@ struct LedgerSample {
             let stream = StreamID("account", "a-\(Int.random(in: 1...3, using: &dice))é")
             let head = heads[stream] ?? (0, .zero)
             let time = Date(timeIntervalSinceReferenceDate: 800_000_000 + Double(number) / 8)
-            let text = String(repeating: "ü\\n", count: Int.random(in: 0...40, using: &dice))
+            let text = String(repeating: "ü\\n", count: Int.random(in: 0...(longest / 5), using: &dice))
             let event = try LedgerEntry(
                 position: Position(Int64(3 * number + 1)),
                 id: UUID(),
