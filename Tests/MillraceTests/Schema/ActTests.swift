@@ -45,6 +45,30 @@ extension SchemaTests {
             }
         }
 
+        @Test("is recorded with what was before and after, where it changes what everybody reads and appends by")
+        func policies() async throws {
+            try await withTestDatabase { client in
+                try await client.beginLedger()
+                try await client.script(
+                    """
+                    CREATE FUNCTION public.fold(state jsonb, event millrace.events) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{}'::jsonb $$;
+                    SELECT millrace.register_reducer('account', 'public.fold');
+                    SELECT millrace.register_reducer('account', 'public.fold');
+                    SELECT millrace.remove_reducer('account');
+                    UPDATE millrace.store SET max_batch_events = 500;
+                    """
+                )
+                let changes = """
+                    SELECT format('%s %s %s', e.event_data ->> 'subject', e.event_data #> '{details,before,max_batch_events}',
+                                  e.event_data #>> '{details,after,function}')
+                    FROM millrace.read_stream('millrace.administration', 'acts') AS e WHERE e.event_type = 'millrace.policy_changed'
+                    """
+                let recorded = try await client.texts(changes)
+                #expect(recorded.count == 3, "\(recorded)")
+                #expect(recorded.last == "store 10000 ")
+            }
+        }
+
         @Test("leaves no trace where it was rolled back, and none where no ledger is kept")
         func onlyWhatWasDone() async throws {
             try await withTestDatabase { client in

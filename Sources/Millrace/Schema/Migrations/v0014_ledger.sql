@@ -127,3 +127,30 @@ REVOKE ALL ON FUNCTION millrace.record_handler_action() FROM PUBLIC;
 CREATE TRIGGER handler_actions_are_recorded
     AFTER INSERT ON millrace.handler_actions
     FOR EACH ROW EXECUTE FUNCTION millrace.record_handler_action();
+
+-- What everybody's reads and appends go by, whoever changes it and how.
+CREATE FUNCTION millrace.record_policy() RETURNS trigger
+LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, millrace, pg_temp
+AS $$
+BEGIN
+    PERFORM millrace.record_act(
+        'policy_changed', TG_TABLE_NAME, NULL,
+        jsonb_strip_nulls(jsonb_build_object(
+            'before', CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END, 'after', CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END
+        ))
+    );
+    RETURN NULL;
+END
+$$;
+
+REVOKE ALL ON FUNCTION millrace.record_policy() FROM PUBLIC;
+
+CREATE TRIGGER aggregate_reducers_are_recorded
+    AFTER INSERT OR UPDATE OR DELETE ON millrace.aggregate_reducers
+    FOR EACH ROW EXECUTE FUNCTION millrace.record_policy();
+CREATE TRIGGER event_upcasters_are_recorded
+    AFTER INSERT OR UPDATE OR DELETE ON millrace.event_upcasters
+    FOR EACH ROW EXECUTE FUNCTION millrace.record_policy();
+CREATE TRIGGER store_limits_are_recorded
+    AFTER UPDATE OF max_event_bytes, max_batch_events, max_batch_bytes ON millrace.store
+    FOR EACH ROW EXECUTE FUNCTION millrace.record_policy();
