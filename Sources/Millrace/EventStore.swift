@@ -19,6 +19,9 @@ public struct EventStore: Sendable {
     public let client: PostgresClient
     /// What the store's events mean now; whatever reads them through the store applies it.
     public let upcasters: Upcasters
+    /// Which fields of events are encrypted where they are stored; nil: none, and those that are are read as they are stored.
+    public var personal: PersonalData? { vault?.personal }
+    let vault: PersonalVault?
     let appender: Appender
     let doorbell: Doorbell
     let feed: LogFeed
@@ -28,12 +31,14 @@ public struct EventStore: Sendable {
 
     /// - Parameters:
     ///   - upcasters: what events of earlier versions mean now.
+    ///   - personal: which fields are sealed when they are appended, and opened when they are read, before the upcasters see them.
     ///   - appending: how appends share transactions.
     ///   - inline: the inline projections that its appends write, and those of the database that functions write; each append is a transaction of
     ///     its own then. nil: none, and an append that one wants is refused.
     public init(
         _ client: PostgresClient,
         upcasters: Upcasters = Upcasters(),
+        personal: PersonalData? = nil,
         appending: AppenderLimits = AppenderLimits(),
         projecting inline: [Projection]? = nil,
         logger: Logger = Logger(label: "millrace")
@@ -41,6 +46,7 @@ public struct EventStore: Sendable {
         self.init(
             client,
             upcasters: upcasters,
+            personal: personal,
             appending: appending,
             projecting: inline,
             logger: logger,
@@ -51,6 +57,7 @@ public struct EventStore: Sendable {
     init(
         _ client: PostgresClient,
         upcasters: Upcasters = Upcasters(),
+        personal: PersonalData? = nil,
         appending: AppenderLimits = AppenderLimits(),
         projecting inline: [Projection]? = nil,
         logger: Logger,
@@ -60,6 +67,7 @@ public struct EventStore: Sendable {
         let feed = LogFeed(client: client, limits: limits)
         self.client = client
         self.upcasters = upcasters
+        vault = personal.map { PersonalVault($0, client: client) }
         self.logger = logger
         self.doorbell = doorbell
         self.feed = feed
@@ -147,6 +155,8 @@ enum Statements {
         FROM millrace.load_aggregate($1, $2, $3, $4, $5, $6)
         """
     static let saveSnapshot: PostgresStatement = "SELECT millrace.save_snapshot($1, $2, $3, $4, $5, $6)"
+    static let savePersonalSnapshot: PostgresStatement =
+        "SELECT millrace.save_personal_snapshot($1, $2, $3, $4, $5, $6, $7)"
     static let discardSnapshots: PostgresStatement = "SELECT millrace.discard_snapshots($1, $2)"
     static let limitLockWaits: PostgresStatement = "SELECT set_config('lock_timeout', $1, true)"
     static let rebuild: PostgresStatement = "SELECT millrace.rebuild_aggregate($1, $2, $3, $4)"

@@ -17,7 +17,9 @@ struct Millrace: AsyncParsableCommand {
             CommandGroup(name: "RUN", subcommands: [Up.self, Demo.self, Work.self, Migrate.self]),
             CommandGroup(
                 name: "EVENTS",
-                subcommands: [Publish.self, Import.self, Read.self, Tail.self, Rebuild.self, History.self]
+                subcommands: [
+                    Publish.self, Import.self, Read.self, Tail.self, Rebuild.self, History.self, Forget.self,
+                ]
             ),
             CommandGroup(
                 name: "HANDLERS",

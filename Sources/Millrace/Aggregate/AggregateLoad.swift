@@ -94,6 +94,7 @@ extension Aggregate {
         in session: (any PostgresSession)?,
         locked: Bool = false
     ) async throws -> Loaded {
+        let begin = ContinuousClock.now
         let (last, moment): (Int?, Date?) =
             switch point {
             case .now: (nil, nil)
@@ -108,7 +109,7 @@ extension Aggregate {
         if let snapshot = rows.snapshot, !take(snapshot, of: stream, &fold) {
             rows = try await self.rows([AggregateRows.call(stream, nil, through: last)], session)
         }
-        for event in rows.events { try add(event.get(), upTo: moment, &fold) }
+        for event in try await opened(rows.events.map { try $0.get() }) { try add(event, upTo: moment, &fold) }
         let end = min(rows.streamVersion, last ?? rows.streamVersion)
         while fold.read < end {
             try Task.checkCancellation()
@@ -121,9 +122,14 @@ extension Aggregate {
                 in: session
             )
             if page.isEmpty { break }
-            for event in page { try add(event, upTo: moment, &fold) }
+            for event in try await opened(page) { try add(event, upTo: moment, &fold) }
         }
+        fold.base.loaded = begin
         return Loaded(state: fold.state, version: fold.version, base: fold.base)
+    }
+
+    private func opened(_ events: [RecordedEvent]) async throws -> [RecordedEvent] {
+        try await store.vault?.openAll(events) ?? events
     }
 
     private func rows(_ calls: [PostgresCall], _ session: (any PostgresSession)?) async throws -> AggregateRows {

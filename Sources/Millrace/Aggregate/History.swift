@@ -8,7 +8,7 @@ public import MillracePostgres
 
 /// An event of an aggregate, and what it did to the state.
 public struct HistoryEntry: Sendable, Hashable {
-    /// As it is stored.
+    /// As it is stored; what is personal in it is open where the store has ``PersonalData``. The states are made by the database, and have it encrypted.
     public let event: RecordedEvent
     /// The state that the event found; nil where there was none.
     public let before: JSON?
@@ -80,7 +80,9 @@ public struct AggregateHistory: AsyncSequence, Sendable {
                     .timestamptz(bounds.time),
                 ]
             )
-            return try rows.map { try HistoryEntry($0) }
+            let stored = try rows.map { try RecordedEvent($0, firstColumn: 0) }
+            let events = try await store.vault?.openAll(stored) ?? stored
+            return try zip(rows, events).map { try HistoryEntry($0, $1) }
         }
     }
 }
@@ -106,9 +108,9 @@ extension EventStore {
 extension HistoryEntry {
     private static let eventColumns = 12
 
-    fileprivate init(_ row: PostgresRow) throws {
+    fileprivate init(_ row: PostgresRow, _ event: RecordedEvent) throws {
         let first = HistoryEntry.eventColumns
-        event = try RecordedEvent(row, firstColumn: 0)
+        self.event = event
         before = try row.decode([UInt8]?.self, at: first).map { JSON(utf8: $0) }
         after = try row.decode([UInt8]?.self, at: first + 1).map { JSON(utf8: $0) }
         let paths = try row.decode([String].self, at: first + 2)

@@ -50,6 +50,8 @@ struct SnapshotBase: Sendable, Hashable {
     var age: Duration?
     /// There was one that could not be decoded.
     var isBroken = false
+    /// Since when the state may know what was forgotten meanwhile: when its loading began.
+    var loaded: ContinuousClock.Instant?
 }
 
 extension Aggregate {
@@ -69,19 +71,26 @@ extension Aggregate {
         else { return base }
         do {
             let bytes = try snapshots.encode(state)
-            let parameters: [PostgresValue] = [
+            var parameters: [PostgresValue] = [
                 .text(stream.aggregateType), .text(stream.aggregateID), .text(snapshots.decider),
                 .int4(Int32(snapshots.policy.shape)), .int4(Int32(clamping: version)), .json(bytes),
             ]
+            var statement = Statements.saveSnapshot
+            if store.vault != nil {
+                statement = Statements.savePersonalSnapshot
+                let age = base.loaded.map { ContinuousClock.now - $0 } ?? .zero
+                parameters.append(.float8((age + PersonalData.keyLifetime) / .seconds(1)))
+            }
+            let (save, values) = (statement, parameters)
             if let transaction {
                 try await transaction.withSavepoint {
                     // Without a limit of time: it would cost the connection, and with it the transaction.
-                    _ = try await $0.query(Statements.saveSnapshot, parameters)
+                    _ = try await $0.query(save, values)
                 }
             } else {
-                try await store.client.query(Statements.saveSnapshot, parameters, timeout: SnapshotPolicy.saveTimeout)
+                try await store.client.query(save, values, timeout: SnapshotPolicy.saveTimeout)
             }
-            return SnapshotBase(version: version, age: .zero)
+            return SnapshotBase(version: version, age: .zero, loaded: base.loaded)
         } catch {
             if !Task.isCancelled {
                 store.logger.warning(

@@ -11,6 +11,8 @@ extension EventStore {
     /// while it waits throws ``PostgresError/cancelled`` as ``EventStoreError/postgres(_:)``, and nothing of it is stored; one
     /// that is on its way throws ``EventStoreError/outcomeUnknown(eventIDs:)`` at once.
     ///
+    /// In a store with ``PersonalData`` what is personal is sealed first: see there what that may cost and throw.
+    ///
     /// - Parameter transaction: one of yours, and the events are stored when it commits, shared with nobody. Several appends in
     ///   one transaction can deadlock against another transaction that locks the same streams in another order:
     ///   make it one ``AppendRequest``, or lock all streams first with ``lockStreams(_:in:)``.
@@ -43,6 +45,7 @@ extension EventStore {
         _ request: AppendRequest,
         in transaction: PostgresTransaction? = nil
     ) async throws -> AppendResult {
+        let request = try await vault?.sealed(request) ?? request
         guard let inline else { return try await appendPlainly(request, in: transaction) }
         guard let transaction else { return try await appendInline(request, inline) }
         // Who goes on in his transaction after an error must not store events that were not projected.

@@ -33,6 +33,13 @@ public struct AppendRequest: Sendable, Hashable {
         require(expected, of: stream)
     }
 
+    /// The same with other events in the places of these.
+    func with(_ events: [NewEvent]) -> AppendRequest {
+        var request = self
+        request.entries = zip(entries, events).map { Entry(stream: $0.stream, event: $1) }
+        return request
+    }
+
     /// Requires something of a stream, whether or not the request writes to it.
     public mutating func require(_ expected: ExpectedVersion, of stream: StreamID) {
         if expected != .any { expectations[stream] = expected }

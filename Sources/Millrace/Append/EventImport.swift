@@ -86,7 +86,7 @@ extension EventStore {
             }
         }
         var chunk = EncodedImport(name: name, resumesAfter: summary.passedOver, hash: hash)
-        try await chunk.fill(from: &iterator, limits)
+        try await chunk.fill(from: &iterator, limits, vault)
         if chunk.events.isEmpty, known?.finishedAt != nil { return summary }
         while true {
             let current = chunk
@@ -95,7 +95,7 @@ extension EventStore {
             do {
                 if !current.isLast {
                     chunk = EncodedImport(name: name, resumesAfter: current.through, hash: current.hash)
-                    try await chunk.fill(from: &iterator, limits)
+                    try await chunk.fill(from: &iterator, limits, vault)
                 }
             } catch {
                 // What was taken before stays stored; what goes wrong with it as well is found again by the next run.
@@ -131,17 +131,46 @@ private struct EncodedImport: Sendable {
 
     mutating func fill<Iterator: AsyncIteratorProtocol>(
         from iterator: inout Iterator,
-        _ limits: ImportLimits
+        _ limits: ImportLimits,
+        _ vault: PersonalVault?
     ) async throws where Iterator.Element == ImportEvent {
-        while events.count < limits.events, rows.bytes < limits.bytes {
+        guard let vault else { return try await fill(from: &iterator, limits) { $0.append($1) } }
+        var given: [ImportEvent] = []
+        var bytes = 0
+        try await fill(from: &iterator, limits) { _, event in
+            given.append(event)
+            bytes += event.event.data.utf8.count + (event.event.metadata?.utf8.count ?? 0)
+            bytes += event.event.payload?.bytes.count ?? 0
+            return bytes
+        }
+        // Together, so that their keys are asked for once. What was hashed is what was given: a seal is another one each time.
+        let sealed = try await vault.sealed(given.map { (event: $0.event, stream: $0.stream) })
+        for (event, given) in zip(sealed, given) { append(ImportEvent(event, to: given.stream)) }
+    }
+
+    /// - Parameter take: answers how many bytes have been taken.
+    private mutating func fill<Iterator: AsyncIteratorProtocol>(
+        from iterator: inout Iterator,
+        _ limits: ImportLimits,
+        _ take: (inout EncodedImport, ImportEvent) -> Int
+    ) async throws where Iterator.Element == ImportEvent {
+        var (count, bytes) = (0, 0)
+        while count < limits.events, bytes < limits.bytes {
             guard let event = try await iterator.next(isolation: #isolation) else {
                 isLast = true
                 return
             }
             hash.update(event)
-            isCertain = rows.append(event) && isCertain
-            events.append(event)
+            bytes = take(&self, event)
+            count += 1
         }
+    }
+
+    @discardableResult
+    private mutating func append(_ event: ImportEvent) -> Int {
+        isCertain = rows.append(event) && isCertain
+        events.append(event)
+        return rows.bytes
     }
 
     /// Throws where what an event calls JSON would say something about the rest of its line.

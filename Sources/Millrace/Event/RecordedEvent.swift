@@ -101,6 +101,13 @@ extension RecordedEvent {
     func hasType(_ name: String) -> Bool { has(name, at: 0..<ends.type) }
     func hasAggregateType(_ name: String) -> Bool { has(name, at: ends.type..<ends.aggregateType) }
 
+    /// Whether something in its data may be sealed; a search of its bytes.
+    var mayHoldEnvelope: Bool {
+        bytes.withUnsafeBytes { bytes in
+            UnsafeRawBufferPointer(rebasing: bytes[Int(ends.aggregateID)..<Int(ends.data)]).contains("\"$personal\"")
+        }
+    }
+
     /// As ``StreamID/lane(of:)``, without the names.
     func lane(of lanes: Int) -> Int {
         var hash = LaneHash()

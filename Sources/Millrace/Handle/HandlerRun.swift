@@ -69,7 +69,7 @@ final class HandlerRun: Sendable {
         logger: Logger
     ) {
         given = handler
-        self.handler = handler.lifting(with: store.upcasters)
+        self.handler = handler.lifting(with: store.upcasters, opening: store.vault)
         self.worker = worker
         self.store = store
         self.options = options

@@ -1,14 +1,15 @@
 extension Handler {
     /// The handler as its lanes work with it: on events as they are stored, with a filter that finds them there, and with a body that is given
-    /// what they mean now. So a stored event is handled, retried, parked and counted once, whatever it has become.
-    func lifting(with upcasters: Upcasters) -> Handler {
-        guard !upcasters.isEmpty else { return self }
+    /// what they mean now, with their personal data open. So a stored event is handled, retried, parked and counted once, whatever it has become.
+    func lifting(with upcasters: Upcasters, opening vault: PersonalVault? = nil) -> Handler {
+        guard !upcasters.isEmpty || vault != nil else { return self }
         let wanted = filter
         var lifting = self
         switch work {
         case .each(let body):
             lifting.work = .each { event, context in
-                guard upcasters.concerns(event) else { return try await body(event, context) }
+                let event = try await vault?.openAll([event])[0] ?? event
+                guard upcasters.concerns(event) else { return try await body(event, context.over(event)) }
                 for lifted in try upcasters.lift(event, matching: wanted) {
                     let outcome = try await body(lifted, context.over(lifted))
                     guard outcome == .done else { return outcome }
@@ -17,6 +18,7 @@ extension Handler {
             }
         case .batch(let body):
             lifting.work = .batch { events, context in
+                let events = try await vault?.openAll(events) ?? events
                 guard events.contains(where: upcasters.concerns) else { return try await body(events, context) }
                 let lifted = try events.flatMap { event in
                     upcasters.concerns(event) ? try upcasters.lift(event, matching: wanted) : [event]

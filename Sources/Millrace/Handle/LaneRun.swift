@@ -511,6 +511,7 @@ final class LaneRun: Sendable {
         _ state: inout State,
         _ attempt: @escaping Attempt
     ) async throws -> LaneBatch.Result? {
+        await store.vault?.prepare(events)
         var care = max(least, state.careLeft > 0 ? state.care : .none)
         var condemned: [Position: HandlerFailure] = [:]
         var takesFollowers = least > .none

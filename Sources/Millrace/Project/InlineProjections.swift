@@ -77,9 +77,10 @@ struct InlineProjections: Sendable {
 
         let positions = PostgresValue.int8Array(result.events.map(\.position.rawValue))
         // As they are stored, so that they are to a projection what they will be when it is built anew.
-        let events = try await transaction.query(InlineProjections.events, [positions]).map {
+        let stored = try await transaction.query(InlineProjections.events, [positions]).map {
             try RecordedEvent($0, firstColumn: 0)
         }
+        let events = try await store.vault?.openAll(stored) ?? stored
         for serving in serving {
             if let function = serving.function {
                 try await transaction.query(

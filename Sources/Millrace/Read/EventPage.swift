@@ -44,7 +44,7 @@ public struct PageLimits: Sendable, Hashable {
 extension EventStore {
     /// One page of the log after a position, never beyond the horizon. One round trip.
     ///
-    /// Ends before an event that cannot be lifted; the page that would begin with it throws ``UpcastingError``.
+    /// Ends before an event that cannot be opened or lifted; the page that would begin with it throws ``PersonalDataError`` or ``UpcastingError``.
     ///
     /// Throws ``EventStoreError/cannotReadLog(_:hint:)`` inside a transaction whose isolation level is above
     /// read committed: its snapshot is older than the horizon, so events would be skipped.
@@ -62,7 +62,7 @@ extension EventStore {
             timeout: timeout,
             in: session
         )
-        return try upcasters.lift(page, matching: filter)
+        return try upcasters.lift(await vault?.open(page) ?? page, matching: filter)
     }
 
     /// As they are stored, and as the filter finds them there.

@@ -5,6 +5,8 @@ struct LiftedEvents {
     private let direction: ReadDirection
     private var events: [RecordedEvent] = []
     private var used = 0
+    /// Of the event behind them.
+    private var failure: (any Error)?
     /// Of the stored event before ``used``.
     private var parts: [RecordedEvent] = []
     private var usedParts = 0
@@ -17,8 +19,10 @@ struct LiftedEvents {
     }
 
     /// Goes on with others; those that are there have been used up.
-    mutating func take(_ events: [RecordedEvent]) {
+    /// - Parameter failure: thrown when they are used up, as often as it is asked.
+    mutating func take(_ events: [RecordedEvent], then failure: (any Error)? = nil) {
         self.events = events
+        self.failure = failure
         used = 0
     }
 
@@ -29,7 +33,10 @@ struct LiftedEvents {
                 defer { usedParts += 1 }
                 return parts[usedParts]
             }
-            guard used < events.count else { return nil }
+            guard used < events.count else {
+                if let failure { throw failure }
+                return nil
+            }
             let event = events[used]
             guard upcasters.concerns(event) else {
                 used += 1
@@ -66,7 +73,7 @@ extension Upcasters {
 }
 
 extension EventPage {
-    fileprivate func holding(_ events: [RecordedEvent], upTo position: Position, isLast: Bool) -> EventPage {
+    func holding(_ events: [RecordedEvent], upTo position: Position, isLast: Bool) -> EventPage {
         EventPage(events: events, scannedTo: position, isLast: isLast, epoch: epoch, horizon: horizon)
     }
 }

@@ -45,13 +45,22 @@ public struct LogReader: AsyncSequence, Sendable {
             let fetching = ahead
             ahead = nil
             let page = if let fetching { try await fetching.valueUnlessCancelled() } else { try await fetch() }
+            let before = position
             position = page.scannedTo
-            isFinished = page.isLast
             // Asked for before this one is decoded: PostgreSQL and this process work at the same time.
-            if !isFinished && reader.session == nil { ahead = fetchAhead() }
+            if !page.isLast && reader.session == nil { ahead = fetchAhead() }
             let decoded = try page.decoded()
             sizer.note(decoded)
-            events.take(decoded.events)
+            do {
+                let opened = try await reader.store.opened(decoded.events)
+                events.take(opened.events, then: opened.failure)
+            } catch {
+                // Its keys could not be had: it is asked for again.
+                position = before
+                ahead = nil
+                throw error
+            }
+            isFinished = page.isLast
         }
 
         private func fetch() async throws -> UndecodedPage {

@@ -52,7 +52,8 @@ public struct StreamReader: AsyncSequence, Sendable {
                 limit: StreamReader.pageSize,
                 in: reader.session
             )
-            events.take(page)
+            let opened = try await reader.store.opened(page)
+            events.take(opened.events, then: opened.failure)
             guard page.count == StreamReader.pageSize, let version = page.last?.version else {
                 isFinished = true
                 return

@@ -18,6 +18,7 @@ extension Migrator {
         SchemaScript("v0012_reducers", PackageResources.v0012_reducers_sql),
         SchemaScript("v0013_projections", PackageResources.v0013_projections_sql),
         SchemaScript("v0014_ledger", PackageResources.v0014_ledger_sql),
+        SchemaScript("v0015_personal", PackageResources.v0015_personal_sql),
     ]
 
     /// Re-created together whenever one of them differs.
@@ -217,6 +218,17 @@ extension Migrator {
         SchemaScript("read_events", PackageResources.read_events_sql),
         SchemaScript("project_inline", PackageResources.project_inline_sql),
         SchemaScript("publish_and_project", PackageResources.publish_and_project_sql),
+        SchemaScript("check_subject", PackageResources.check_subject_sql),
+        SchemaScript("take_subject_keys", PackageResources.take_subject_keys_sql),
+        SchemaScript("read_subject_keys", PackageResources.read_subject_keys_sql),
+        SchemaScript("list_subject_keys", PackageResources.list_subject_keys_sql),
+        SchemaScript("destroy_subject_keys", PackageResources.destroy_subject_keys_sql),
+        SchemaScript("renew_subject_key", PackageResources.renew_subject_key_sql),
+        SchemaScript("note_subject_streams", PackageResources.note_subject_streams_sql),
+        SchemaScript("list_subject_streams", PackageResources.list_subject_streams_sql),
+        SchemaScript("forget_subject", PackageResources.forget_subject_sql),
+        SchemaScript("record_renewal", PackageResources.record_renewal_sql),
+        SchemaScript("save_personal_snapshot", PackageResources.save_personal_snapshot_sql),
     ]
 
     /// What the migrations are recorded in.

@@ -106,7 +106,7 @@ public struct PageSubscription: AsyncSequence, Sendable {
                     guard let answer = await answer(after: from) else { return nil }
                     switch answer {
                     case .page(let delivery):
-                        if let page = try take(delivery, after: from) { return page }
+                        if let page = try await take(delivery, after: from) { return page }
                         outage = nil
                     case .lookAgain: continue
                     case .failed(let error): throw error
@@ -141,13 +141,14 @@ public struct PageSubscription: AsyncSequence, Sendable {
         }
 
         /// - Returns: nil where there is nothing to say.
-        private mutating func take(_ delivery: Delivery, after before: Position) throws -> EventPage? {
+        private mutating func take(_ delivery: Delivery, after before: Position) async throws -> EventPage? {
             // A standby may have taken over since the last page, unnoticed where the pool replaced an idle connection:
             // positions name the same events only within one epoch.
             if let epoch, epoch != delivery.epoch {
                 throw EventStoreError.unknownEpoch(expected: epoch, actual: delivery.epoch)
             }
             var page = delivery.page(matching: subscription.filter, within: subscription.options.limits)
+            if let vault = subscription.store.vault { page = try await vault.open(page) }
             if let wanted = subscription.wanted {
                 page = try subscription.store.upcasters.lift(page, matching: wanted)
             }

@@ -63,6 +63,7 @@ struct Failure: Error, CustomStringConvertible {
         case let error as EmbeddedPostgresError: self.init(.unreachable, "\(error)")
         case let error as MigrationError: self.init(.failed, "\(error)")
         case let error as ProjectionNotReady: self.init(.failed, "\(error)")
+        case let error as PersonalDataError: self.init(error)
         case is CancellationError: self.init(.interrupted, "interrupted")
         default: return nil
         }
@@ -76,6 +77,13 @@ struct Failure: Error, CustomStringConvertible {
         case .outcomeUnknown: self.init(.outcomeUnknown, "\(error)")
         case .cannotReadLog, .unknownEpoch, .handlerRefused, .projectionRefused, .notMigrated:
             self.init(.failed, "\(error)")
+        }
+    }
+
+    private init(_ error: PersonalDataError) {
+        switch error {
+        case .unknownSubject, .subjectForgotten: self.init(.badInput, "\(error)")
+        case .unreadable, .notDeclared, .keys: self.init(.failed, "\(error)")
         }
     }
 

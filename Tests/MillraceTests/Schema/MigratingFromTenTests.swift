@@ -45,7 +45,11 @@ extension SchemaTests {
             try await withTestDatabase(migrated: false) { client in
                 try await Self.older(client)
                 let report = try await Migrator(client: client).migrate()
-                #expect(report.migrations == ["v0011_snapshots", "v0012_reducers", "v0013_projections", "v0014_ledger"])
+                #expect(
+                    report.migrations == [
+                        "v0011_snapshots", "v0012_reducers", "v0013_projections", "v0014_ledger", "v0015_personal",
+                    ]
+                )
                 let state = "SELECT millrace.rebuild_aggregate('order', '42')::text"
                 let before = try await client.text(state)
                 #expect(before == #"{"a": 1, "b": 2}"#)
