@@ -30,6 +30,11 @@ DECLARE
     v_times     timestamptz[];
     v_positions bigint[];
     v_event_ids uuid[];
+    -- Where some are of ledgered types.
+    v_chains    boolean;
+    v_ids       uuid[] := p_event_ids;
+    v_previous  bytea[];
+    v_current   bytea[];
 BEGIN
     WITH gathered AS MATERIALIZED (
         SELECT n.aggregate_type, n.aggregate_id, array_agg(n.index::int) AS indexes
@@ -68,7 +73,7 @@ BEGIN
     END IF;
 
     v_bytes := pg_column_size(p_event_data) + coalesce(pg_column_size(p_metadata), 0) + coalesce(pg_column_size(p_payloads), 0);
-    SELECT s.max_event_bytes INTO v_max_bytes
+    SELECT s.max_event_bytes, s.ledgered_types && p_aggregate_types INTO v_max_bytes, v_chains
     FROM millrace.store AS s
     WHERE s.open_since <= v_clock
       AND v_bytes <= s.max_batch_bytes
@@ -93,19 +98,32 @@ BEGIN
         RAISE SQLSTATE 'MR000';
     END IF;
 
+    -- The hashes are of positions and ids too.
+    IF v_chains THEN
+        SELECT array_agg(nextval('millrace.events_id_seq')), array_agg(coalesce(p_event_ids[n.index], uuidv7()))
+        INTO v_positions, v_ids
+        FROM generate_series(1, v_count) AS n (index);
+        SELECT c.previous_hashes, c.current_hashes INTO v_previous, v_current
+        FROM millrace.chain_events(
+            v_positions, v_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data, p_metadata,
+            p_occurred_at, v_times, v_clock, p_payloads, p_content_types
+        ) AS c;
+    END IF;
+
     -- The positions are drawn in the order of the events.
     WITH stored AS (
         INSERT INTO millrace.events (
             id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at,
-            payload, content_type
+            payload, content_type, previous_hash, current_hash
         )
-        SELECT nextval('millrace.events_id_seq'), coalesce(n.event_id, uuidv7()), n.event_type, n.aggregate_type,
+        SELECT coalesce(n.position, nextval('millrace.events_id_seq')), coalesce(n.event_id, uuidv7()), n.event_type, n.aggregate_type,
                n.aggregate_id, n.version, coalesce(n.event_data, 'null'), n.metadata,
-               coalesce(n.occurred_at, n.stored_at, v_clock), coalesce(n.stored_at, v_clock), n.payload, n.content_type
-        FROM unnest(p_event_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data,
-                    p_metadata, p_occurred_at, v_times, p_payloads, p_content_types)
+               coalesce(n.occurred_at, n.stored_at, v_clock), coalesce(n.stored_at, v_clock), n.payload, n.content_type,
+               n.previous_hash, n.current_hash
+        FROM unnest(v_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data,
+                    p_metadata, p_occurred_at, v_times, p_payloads, p_content_types, v_positions, v_previous, v_current)
             AS n (event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at,
-                  stored_at, payload, content_type)
+                  stored_at, payload, content_type, position, previous_hash, current_hash)
         WHERE octet_length(n.event_type) <= 255
           AND (n.event_id IS NULL OR uuid_extract_version(n.event_id) = 7)
           AND (n.content_type IS NULL OR octet_length(n.content_type) <= 255)

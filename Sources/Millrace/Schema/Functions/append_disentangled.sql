@@ -20,6 +20,9 @@ DECLARE
     v_versions  int[];
     v_event_ids uuid[];
     v_stored_at timestamptz;
+    v_chains    boolean;
+    v_previous  bytea[];
+    v_current   bytea[];
 BEGIN
     IF p_event_ids IS NOT NULL OR p_expect_requests IS NOT NULL THEN
         SELECT coalesce(array_agg(r.request), '{}'), array_agg(r.outcome), array_agg(r.conflicts)
@@ -31,7 +34,8 @@ BEGIN
     END IF;
 
     PERFORM millrace.fence();
-    SELECT greatest(clock_timestamp(), s.open_since) INTO STRICT v_stored_at FROM millrace.store AS s;
+    SELECT greatest(clock_timestamp(), s.open_since), s.ledgered_types && p_aggregate_types INTO STRICT v_stored_at, v_chains
+    FROM millrace.store AS s;
 
     -- The positions are drawn above the sorted subquery, hence in the order of the events.
     SELECT array_agg(drawn.position), array_agg(drawn.version), array_agg(drawn.event_id)
@@ -58,17 +62,25 @@ BEGIN
         ) AS numbered
     ) AS drawn;
 
+    IF v_chains THEN
+        SELECT c.previous_hashes, c.current_hashes INTO v_previous, v_current
+        FROM millrace.chain_events(
+            v_positions, v_event_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data, p_metadata,
+            p_occurred_at, NULL, v_stored_at, p_payloads, p_content_types
+        ) AS c;
+    END IF;
+
     INSERT INTO millrace.events (
         id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at,
-        payload, content_type
+        payload, content_type, previous_hash, current_hash
     )
     SELECT n.position, n.event_id, n.event_type, n.aggregate_type, n.aggregate_id, n.version,
            coalesce(n.event_data, 'null'), n.metadata, coalesce(n.occurred_at, v_stored_at), v_stored_at,
-           n.payload, n.content_type
+           n.payload, n.content_type, n.previous_hash, n.current_hash
     FROM unnest(v_positions, v_event_ids, p_event_types, p_aggregate_types, p_aggregate_ids, v_versions, p_event_data,
-                p_metadata, p_occurred_at, p_payloads, p_content_types)
+                p_metadata, p_occurred_at, p_payloads, p_content_types, v_previous, v_current)
         AS n (position, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at,
-              payload, content_type)
+              payload, content_type, previous_hash, current_hash)
     WHERE n.position IS NOT NULL;
 
     INSERT INTO millrace.streams AS s (aggregate_type, aggregate_id, version, first_event_at, last_event_at)

@@ -55,15 +55,22 @@ BEGIN
 
         INSERT INTO millrace.events (
             id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at,
-            payload, content_type
+            payload, content_type, previous_hash, current_hash
         )
-        SELECT nextval('millrace.events_id_seq'), coalesce(p_event_id, uuidv7()), p_event_type, p_aggregate_type, p_aggregate_id,
+        SELECT coalesce((t.link).position, nextval('millrace.events_id_seq')), coalesce((t.link).event_id, p_event_id, uuidv7()),
+               p_event_type, p_aggregate_type, p_aggregate_id,
                v_version, coalesce(p_event_data, 'null'), p_metadata, coalesce(p_occurred_at, t.stored_at), t.stored_at,
-               p_payload, p_content_type
+               p_payload, p_content_type, (t.link).previous_hash, (t.link).current_hash
         FROM (
-            SELECT least(v_last, greatest(v_first, clock_timestamp())) AS stored_at, s.open_since,
-                   least(s.max_event_bytes, s.max_batch_bytes) AS max_bytes
-            FROM millrace.store AS s
+            SELECT s.stored_at, s.open_since, s.max_bytes, CASE WHEN p_aggregate_type = ANY (s.ledgered_types) THEN millrace.chain_event(
+                       p_event_id, p_event_type, p_aggregate_type, p_aggregate_id, v_version, coalesce(p_event_data, 'null'), p_metadata,
+                       p_occurred_at, s.stored_at, p_payload, p_content_type
+                   ) END AS link
+            FROM (
+                SELECT least(v_last, greatest(v_first, clock_timestamp())) AS stored_at, r.open_since,
+                       least(r.max_event_bytes, r.max_batch_bytes) AS max_bytes, r.ledgered_types
+                FROM millrace.store AS r
+            ) AS s
         ) AS t
         WHERE t.stored_at >= t.open_since
           AND (p_event_id IS NULL

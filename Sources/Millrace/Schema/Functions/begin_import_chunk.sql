@@ -98,6 +98,14 @@ BEGIN
         AND s.last_event_at < stored_at;
     END IF;
 
+    -- Asked with the streams locked: after that, no other append chains what comes before the chunk.
+    IF (SELECT s.ledgered_types && p_aggregate_types FROM millrace.store AS s) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'MR014',
+            MESSAGE = 'the chunk has events of ledgered types, whose hashes are computed as they are stored',
+            HINT = 'Give the chunk to import_lines, which appends them.';
+    END IF;
+
     -- Repeated within the month of stored_at, an id meets the partition's unique constraint; other months are searched.
     IF EXISTS (
         SELECT FROM millrace.find_events_of_other_months(p_event_ids, stored_at) AS e

@@ -56,13 +56,22 @@ BEGIN
     -- The sizes as array elements, because a value that comes straight from a table may still be compressed.
     IF millrace.fence() THEN
         INSERT INTO millrace.events (
-            id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at
+            id, event_id, event_type, aggregate_type, aggregate_id, version, event_data, metadata, occurred_at, created_at,
+            previous_hash, current_hash
         )
-        SELECT nextval('millrace.events_id_seq'), uuidv7(), p_event_type, p_aggregate_type, p_aggregate_id, v_version,
-               p_event_data, p_metadata, coalesce(p_occurred_at, t.stored_at), t.stored_at
+        SELECT coalesce((t.link).position, nextval('millrace.events_id_seq')), coalesce((t.link).event_id, uuidv7()),
+               p_event_type, p_aggregate_type, p_aggregate_id, v_version, p_event_data, p_metadata,
+               coalesce(p_occurred_at, t.stored_at), t.stored_at, (t.link).previous_hash, (t.link).current_hash
         FROM (
-            SELECT greatest(least(v_last, greatest(v_first, clock_timestamp())), s.open_since) AS stored_at, s.max_event_bytes
-            FROM millrace.store AS s
+            SELECT s.stored_at, s.max_event_bytes, CASE WHEN p_aggregate_type = ANY (s.ledgered_types) THEN millrace.chain_event(
+                       NULL, p_event_type, p_aggregate_type, p_aggregate_id, v_version, p_event_data, p_metadata,
+                       p_occurred_at, s.stored_at, NULL, NULL
+                   ) END AS link
+            FROM (
+                SELECT greatest(least(v_last, greatest(v_first, clock_timestamp())), r.open_since) AS stored_at, r.max_event_bytes,
+                       r.ledgered_types
+                FROM millrace.store AS r
+            ) AS s
         ) AS t
         WHERE char_length(p_event_type) BETWEEN 1 AND 255
           AND p_event_data IS NOT NULL
