@@ -16,6 +16,8 @@ guard arguments.count >= 6, let lease = Int(arguments[3]), let beat = Int(argume
 else { fatalError("usage: HandlerProcess CONNECTION NAME LEASE_MS BEAT_MS LANES [VERSION …]") }
 /// Of the read model that it writes instead of handling.
 private let versions = arguments.dropFirst(6).map { Int($0) ?? 0 }
+/// Instead of all that, the key with which it seals the ledger.
+private let sealingKey = arguments.count == 8 && arguments[6] == "seal" ? arguments[7] : nil
 private let name = arguments[2]
 
 var logger = Logger(label: "handlers") { StreamLogHandler.standardError(label: $0) }
@@ -44,6 +46,20 @@ private let handlers = [
 ]
 
 let status = try await withPostgresClient(PostgresConfiguration(arguments[1]), logger: logger) { client in
+    if let sealingKey {
+        print("ready")
+        fflush(nil)
+        let key = try LedgerSigningKey(sealingKey)
+        let sealing = Task {
+            try await LedgerSealer(EventStore(client, logger: logger), key: key, logger: logger).run()
+        }
+        Thread.detachNewThread {
+            while readLine() != nil {}
+            sealing.cancel()
+        }
+        try await sealing.value
+        return EXIT_SUCCESS
+    }
     let worker = HandlerWorker(
         EventStore(client, logger: logger),
         handlers: versions.isEmpty ? handlers : [],

@@ -24,7 +24,7 @@ BEGIN
     GET DIAGNOSTICS v_streams = ROW_COUNT;
     IF v_keys = '{}' AND v_streams = 0 THEN
         RAISE EXCEPTION USING
-            ERRCODE = 'MR050',
+            ERRCODE = 'MR029',
             MESSAGE = format('there is no subject “%s”: no key was ever made for it', p_subject),
             HINT = 'A subject is written as the events have it, such as customer/c-7. Nothing was forgotten.';
     END IF;
