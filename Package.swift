@@ -95,7 +95,8 @@ let package = Package(
         .testTarget(
             name: "MillraceTests",
             dependencies: [
-                "HandlerProcess", "Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", crypto, logging,
+                "HandlerProcess", "Millrace", "MillraceEmbedded", "MillracePostgres", "MillraceTesting", crypto,
+                logging,
                 subprocess,
             ],
             exclude: ["Aggregate/fold_orders.py"],
