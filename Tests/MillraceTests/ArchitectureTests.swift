@@ -11,6 +11,7 @@ struct ArchitectureTests {
         "every file that a document links to exists",
         arguments: [
             "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/sql-errors.md",
+            "docs/ledger-format.md",
             "Examples/README.md",
         ]
     )
