@@ -14,7 +14,7 @@ package enum PostgresTimestamp {
         return Int64(exactly: exact) ?? (exact < 0 ? .min : .max)
     }
 
-    static func date(_ microseconds: Int64) -> Date {
+    package static func date(_ microseconds: Int64) -> Date {
         switch microseconds {
         case .min: .distantPast
         case .max: .distantFuture

@@ -70,7 +70,7 @@ extension EventStore {
         limits: ImportLimits = ImportLimits()
     ) async throws -> ImportSummary where Events.Element == ImportEvent {
         var summary = ImportSummary()
-        var hash = SHA256()
+        var hash = RunningHash()
         var iterator = events.makeAsyncIterator()
         let known = try await importProgress(of: name)
         if let known {
@@ -114,14 +114,14 @@ extension EventStore {
 private struct EncodedImport: Sendable {
     let name: String
     let resumesAfter: Int64
-    var hash: SHA256
+    var hash: RunningHash
     var events: [ImportEvent] = []
     var rows = ImportRows()
     var isLast = false
     /// Whether all that only `import_lines` looks at is beyond doubt.
     var isCertain = true
 
-    init(name: String, resumesAfter: Int64, hash: SHA256) {
+    init(name: String, resumesAfter: Int64, hash: RunningHash) {
         self.name = name
         self.resumesAfter = resumesAfter
         self.hash = hash
@@ -329,7 +329,7 @@ extension EventStoreError {
     }
 }
 
-extension SHA256 {
+extension RunningHash {
     /// All of an event but its id, each part with its length, so that no two events give the same bytes.
     fileprivate mutating func update(_ imported: ImportEvent) {
         let event = imported.event

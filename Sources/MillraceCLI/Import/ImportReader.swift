@@ -10,8 +10,8 @@ struct ImportReader {
         let rows: ImportRows?
         /// Of the input, by the end of this chunk.
         let bytesRead: Int64
-        let hashBefore: SHA256
-        let hash: SHA256
+        let hashBefore: RunningHash
+        let hash: RunningHash
         let isLast: Bool
 
         var through: Int64 { resumesAfter + Int64(lines.count) }

@@ -81,7 +81,7 @@ struct ImportRun {
     /// The file's name; for standard input one that the same input has every time.
     private func defaultName(_ reader: inout ImportReader) async throws -> String {
         if let fileName = input.fileName { return String(fileName.prefix(255)) }
-        let digits = SHA256.digest(of: try await reader.firstLine()).prefix(6).map { byte in
+        let digits = RunningHash.digest(of: try await reader.firstLine()).prefix(6).map { byte in
             String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
         }
         return "stdin-" + digits.joined()

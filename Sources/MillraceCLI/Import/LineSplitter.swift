@@ -32,7 +32,7 @@ struct LineSplitter {
     private var cut = 0
     private(set) var lines: Int64 = 0
     /// Up to the byte `hashedEnd` of the buffer: lines are hashed a piece of the input at a time.
-    private var hashed = SHA256()
+    private var hashed = RunningHash()
     private var hashedEnd = 0
 
     init(longest: Int = LineSplitter.longestLine) { self.longest = longest }
@@ -48,14 +48,14 @@ struct LineSplitter {
     }
 
     /// Over all lines handed out, each with a newline behind it, also where the input's last one has none.
-    var hash: SHA256 {
+    var hash: RunningHash {
         var hash = hashed
         if hashedEnd < start { hash.update(buffer[hashedEnd..<start]) }
         return hash
     }
 
     /// ``hash``, whose work is not done again.
-    mutating func settledHash() -> SHA256 {
+    mutating func settledHash() -> RunningHash {
         hashed = hash
         hashedEnd = start
         return hashed
