@@ -64,7 +64,7 @@ extension LedgerOperations {
         in session: (any PostgresSession)? = nil
     ) async throws {
         let parameters: [PostgresValue] = [
-            .text(key.name), .text("\(key)"), .int8(sealInterval.wholeMilliseconds),
+            .text(key.name), .text("\(key)"), .int8(sealInterval.milliseconds),
         ]
         _ = try await query(LedgerOperations.initLedger, parameters, in: session)
     }
@@ -99,7 +99,7 @@ extension LedgerOperations {
 
     /// From 100 milliseconds to an hour. Sealers take it over with the next block. One round trip.
     public func setSealInterval(_ interval: Duration, in session: (any PostgresSession)? = nil) async throws {
-        _ = try await query(LedgerOperations.setSealInterval, [.int8(interval.wholeMilliseconds)], in: session)
+        _ = try await query(LedgerOperations.setSealInterval, [.int8(interval.milliseconds)], in: session)
     }
 
     /// The oldest first; none where no ledger is kept. One round trip.
@@ -244,8 +244,4 @@ extension LedgerOperations {
     ) async throws -> LedgerConsistencyProof {
         try await proveConsistency(from: try await checkpoint(earlier, in: session), toBlock: later, in: session)
     }
-}
-
-extension Duration {
-    var wholeMilliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
 }
