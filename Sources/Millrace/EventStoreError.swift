@@ -27,6 +27,8 @@ public enum EventStoreError: Error, Sendable {
     /// There is no projection or generation of this name or number, it is registered otherwise, or what is asked for cannot be done with it;
     /// or an append left an inline projection out, and nothing was stored.
     case projectionRefused(_ message: String, hint: String?)
+    /// The ledger's rules do not allow it: there is none, or there is one already, a block does not follow the last one, a key is not the ledger's.
+    case ledgerRefused(_ message: String, hint: String?)
     /// There is no schema `millrace` in this database, or an older one.
     case notMigrated(_ message: String)
     /// Everything else PostgreSQL or the connection to it had to say.
@@ -41,7 +43,8 @@ extension EventStoreError: CustomStringConvertible {
         case .partlyRepeated:
             "not appended: some of the event ids are stored already and some are not; retry a request whole, or give new ids"
         case .invalidEvent(let message, let hint), .cannotReadLog(let message, let hint),
-            .handlerRefused(let message, let hint), .projectionRefused(let message, let hint):
+            .handlerRefused(let message, let hint), .projectionRefused(let message, let hint),
+            .ledgerRefused(let message, let hint):
             hint.map { "\(message). \($0)" } ?? message
         case .outcomeUnknown(let ids):
             "it is unknown whether \(ids.count) event(s) were stored, because the answer was lost or not waited for: append them again with the same ids to settle it"
@@ -77,6 +80,8 @@ extension EventStoreError {
             self = .handlerRefused(server.message, hint: server.hint)
         case .millraceProjection, .millraceLeftOut:
             self = .projectionRefused(server.message, hint: server.hint)
+        case .millraceLedger:
+            self = .ledgerRefused(server.message, hint: server.hint)
         case .undefinedTable, .undefinedFunction, .invalidSchemaName:
             self = .notMigrated(server.message)
         default:

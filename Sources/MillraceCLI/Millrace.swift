@@ -24,6 +24,7 @@ struct Millrace: AsyncParsableCommand {
                 subcommands: [Handlers.self, Parked.self, Pause.self, Resume.self, Reset.self, Replay.self]
             ),
             CommandGroup(name: "PROJECTIONS", subcommands: [Projections.self]),
+            CommandGroup(name: "LEDGER", subcommands: [Ledger.self]),
             CommandGroup(name: "LOOK", subcommands: [Stats.self, CheckEvents.self, Doctor.self, Bench.self]),
         ]
     )

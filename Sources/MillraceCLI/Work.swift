@@ -7,8 +7,8 @@ struct Work: AsyncParsableCommand {
         abstract: "Run SQL handlers and whatever else must run by itself, until Ctrl-C.",
         discussion: """
             The functions registered with millrace.register_sql_handler, in lanes that all running daemons share; the counts behind \
-            event_processing_stats; the partitions of the months ahead, and closing those that are over. Run as many as you like, on \
-            as many machines: one that is killed loses nothing, and its lanes move to the others within seconds. Functions run as the \
+            event_processing_stats; the partitions of the months ahead, and closing those that are over; with --ledger-key the sealing \
+            of the ledger. Run as many as you like, on as many machines: one that is killed loses nothing, and its lanes move to the others within seconds. Functions run as the \
             role that it connects as. `millrace up` includes it.
 
             The first Ctrl-C or SIGTERM finishes what is under way and gives the lanes back; the second ends it on the spot.
@@ -17,6 +17,8 @@ struct Work: AsyncParsableCommand {
 
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
+
+    @OptionGroup(title: "Ledger") var ledger: LedgerDutyOptions
 
     @Option(
         help: ArgumentHelp(
@@ -44,9 +46,10 @@ struct Work: AsyncParsableCommand {
 
     func run() async throws {
         let options = WorkerOptions(name: name, lease: .seconds(lease), lanesAtOnce: lanesAtOnce)
+        let duty = try ledger.duty()
         do {
-            try await database.withClient(connections: lanesAtOnce + 4) { [output] client in
-                let daemon = Daemon(client, options: options, logger: DatabaseOptions.logger)
+            try await database.withClient(connections: lanesAtOnce + 6) { [output] client in
+                let daemon = Daemon(client, options: options, ledger: duty, logger: DatabaseOptions.logger)
                 // A worker is patient with a server that is away. One that was never there is a mistake, and told at once.
                 _ = try await daemon.store.epoch()
                 if output.json {

@@ -16,6 +16,8 @@ guard arguments.count >= 6, let lease = Int(arguments[3]), let beat = Int(argume
 else { fatalError("usage: HandlerProcess CONNECTION NAME LEASE_MS BEAT_MS LANES [VERSION …]") }
 /// Of the read model that it writes instead of handling.
 private let versions = arguments.dropFirst(6).map { Int($0) ?? 0 }
+/// Instead of all that, the key with which it seals the ledger.
+private let sealingKey = arguments.count == 8 && arguments[6] == "seal" ? arguments[7] : nil
 private let name = arguments[2]
 
 var logger = Logger(label: "handlers") { StreamLogHandler.standardError(label: $0) }
@@ -51,6 +53,18 @@ let status = try await withPostgresClient(PostgresConfiguration(arguments[1]), l
         options: WorkerOptions(name: name, lease: .milliseconds(lease), beat: .milliseconds(beat)),
         logger: logger
     )
+    if let sealingKey {
+        print("ready")
+        fflush(nil)
+        let key = try LedgerSigningKey(sealingKey)
+        let sealing = Task { try await LedgerSealer(EventStore(client, logger: logger), key: key, logger: logger).run() }
+        Thread.detachNewThread {
+            while readLine() != nil {}
+            sealing.cancel()
+        }
+        try await sealing.value
+        return EXIT_SUCCESS
+    }
     print("ready")
     // Before anybody reads: it would wait for the lock of a standard input that is being read.
     fflush(nil)

@@ -313,7 +313,7 @@ extension EventStoreError {
         case .postgres(.connectionLost), .postgres(.outcomeUnknown), .postgres(.timedOut), .postgres(.cannotConnect):
             true
         case .postgres, .invalidEvent, .partlyRepeated, .versionConflict, .outcomeUnknown, .cannotReadLog,
-            .unknownEpoch, .handlerRefused, .projectionRefused, .notMigrated:
+            .unknownEpoch, .handlerRefused, .projectionRefused, .ledgerRefused, .notMigrated:
             false
         }
     }
@@ -323,7 +323,7 @@ extension EventStoreError {
         case .invalidEvent, .partlyRepeated: true
         case .postgres(.server(let server)): ["22", "23", "54"].contains(server.sqlState.errorClass)
         case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused,
-            .projectionRefused, .notMigrated:
+            .projectionRefused, .ledgerRefused, .notMigrated:
             false
         }
     }

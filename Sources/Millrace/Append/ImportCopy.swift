@@ -54,7 +54,7 @@ extension EventStore {
             ["22", "23", "54"].contains(server.sqlState.errorClass) || server.sqlState == .insufficientPrivilege
                 || server.sqlState == .millraceChunkUnfinished
         case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused,
-            .projectionRefused, .notMigrated:
+            .projectionRefused, .ledgerRefused, .notMigrated:
             false
         }
     }

@@ -20,6 +20,7 @@ extension PostgresSQLState {
     static let millraceReplayCancelled: Self = "MR021"
     static let millraceProjection: Self = "MR026"
     static let millraceLeftOut: Self = "MR027"
+    static let millraceLedger: Self = "MR028"
 }
 
 /// PostgreSQL's own codes for what CREATE OR REPLACE cannot do, and DROP without CASCADE.

@@ -281,7 +281,7 @@ struct ImportedLines {
         case .invalidEvent, .partlyRepeated: true
         case .postgres(.server(let server)): ["22", "23", "54"].contains(server.sqlState.errorClass)
         case .postgres, .versionConflict, .outcomeUnknown, .cannotReadLog, .unknownEpoch, .handlerRefused,
-            .projectionRefused, .notMigrated:
+            .projectionRefused, .ledgerRefused, .notMigrated:
             false
         }
     }
@@ -298,7 +298,7 @@ struct ImportedLines {
         case .postgres(.cannotConnect(let failure)):
             failure.sqlState.map { ["08", "53", "57"].contains($0.errorClass) } ?? true
         case .postgres, .invalidEvent, .partlyRepeated, .versionConflict, .outcomeUnknown, .cannotReadLog,
-            .unknownEpoch, .handlerRefused, .projectionRefused, .notMigrated:
+            .unknownEpoch, .handlerRefused, .projectionRefused, .ledgerRefused, .notMigrated:
             false
         }
     }

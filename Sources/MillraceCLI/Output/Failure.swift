@@ -15,6 +15,7 @@ enum ExitStatus: Int32, CaseIterable {
     case conflict = 3
     case outcomeUnknown = 4
     case unhealthy = 5
+    case unproven = 6
     case usage = 64
     case badInput = 65
     case unreachable = 69
@@ -27,6 +28,7 @@ enum ExitStatus: Int32, CaseIterable {
         case .conflict: "a stream was not at the expected version"
         case .outcomeUnknown: "stored or not, repeat with the same ids"
         case .unhealthy: "doctor or check-events found something that must be mended"
+        case .unproven: "a proof or a published checkpoint does not hold"
         case .usage: "wrong usage"
         case .badInput: "the input was refused"
         case .unreachable: "no PostgreSQL could be reached"
@@ -63,6 +65,12 @@ struct Failure: Error, CustomStringConvertible {
         case let error as EmbeddedPostgresError: self.init(.unreachable, "\(error)")
         case let error as MigrationError: self.init(.failed, "\(error)")
         case let error as ProjectionNotReady: self.init(.failed, "\(error)")
+        case let error as LedgerError: self.init(.failed, "\(error)")
+        case let error as LedgerFileError: self.init(.failed, "\(error)")
+        case let error as LedgerSealingError: self.init(.failed, "\(error)")
+        case let error as LedgerKeyError: self.init(.badInput, "\(error)")
+        case let error as LedgerNoteError: self.init(.badInput, "\(error)")
+        case let error as LedgerProofError: self.init(.unproven, "\(error)")
         case is CancellationError: self.init(.interrupted, "interrupted")
         default: return nil
         }
@@ -74,7 +82,7 @@ struct Failure: Error, CustomStringConvertible {
         case .versionConflict, .partlyRepeated: self.init(.conflict, "\(error)")
         case .invalidEvent: self.init(.badInput, "\(error)")
         case .outcomeUnknown: self.init(.outcomeUnknown, "\(error)")
-        case .cannotReadLog, .unknownEpoch, .handlerRefused, .projectionRefused, .notMigrated:
+        case .cannotReadLog, .unknownEpoch, .handlerRefused, .projectionRefused, .ledgerRefused, .notMigrated:
             self.init(.failed, "\(error)")
         }
     }

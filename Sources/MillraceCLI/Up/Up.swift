@@ -7,14 +7,16 @@ struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run Millrace's own PostgreSQL in the foreground, until Ctrl-C.",
         discussion: """
-            Includes the daemon (millrace work): SQL handlers run, months are made and closed.
+            Includes the daemon (millrace work): SQL handlers run, months are made and closed, and the ledger is sealed where \
+            there is one and its key is in --data-dir as \(LedgerKeyFile.nameInFolder), or named.
 
             Starts it in --data-dir, brings the schema up to date, and prints the URL any PostgreSQL driver connects \
             with. The folder outlives the process; deleting it deletes the events.
             """
     )
 
-    private static let connections = 8
+    private static let connections = 10
+    private static let lanesAtOnce = 4
 
     @Option(
         name: .customLong("data-dir"),
@@ -28,6 +30,7 @@ struct Up: AsyncParsableCommand {
     @Flag(help: "Listen on a Unix socket only.")
     var socketOnly = false
 
+    @OptionGroup(title: "Ledger") var ledger: LedgerDutyOptions
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -37,6 +40,7 @@ struct Up: AsyncParsableCommand {
 
     func run() async throws {
         let began = ContinuousClock.now
+        let duty = try ledger.duty(usual: "\(dataDirectory)/\(LedgerKeyFile.nameInFolder)")
         var configuration = EmbeddedConfiguration(dataDirectory: dataDirectory)
         configuration.listen = socketOnly ? .socketOnly : .loopback(port: port)
         let server = try await EmbeddedPostgres.start(configuration, logger: DatabaseOptions.logger)
@@ -47,7 +51,8 @@ struct Up: AsyncParsableCommand {
                     try announce(server, after: ContinuousClock.now - began)
                     let daemon = Daemon(
                         client,
-                        options: WorkerOptions(lanesAtOnce: Up.connections / 2),
+                        options: WorkerOptions(lanesAtOnce: Up.lanesAtOnce),
+                        ledger: duty,
                         logger: DatabaseOptions.logger
                     )
                     async let _ = daemon.run()

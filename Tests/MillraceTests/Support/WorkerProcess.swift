@@ -21,9 +21,12 @@ struct WorkerProcess: Sendable {
         var lanes: Int
         /// Of the read model that it writes instead of handling.
         var projects: [Int] = []
+        /// The key with which it seals, instead of handling.
+        var seals: String?
 
         fileprivate var arguments: [String] {
             ["\(lease.inMilliseconds)", "\(beat.inMilliseconds)", "\(lanes)"] + projects.map { "\($0)" }
+                + (seals.map { ["seal", $0] } ?? [])
         }
     }
 

@@ -1,0 +1,11 @@
+-- One event, by its position or by its id.
+SELECT e.id, e.event_id, e.event_type, e.aggregate_type, e.aggregate_id, e.version, e.event_data, e.metadata, e.occurred_at,
+       e.created_at, e.payload, e.content_type, e.previous_hash, e.current_hash
+FROM millrace.events AS e
+WHERE e.id = $1
+UNION ALL
+SELECT e.id, e.event_id, e.event_type, e.aggregate_type, e.aggregate_id, e.version, e.event_data, e.metadata, e.occurred_at,
+       e.created_at, e.payload, e.content_type, e.previous_hash, e.current_hash
+FROM millrace.events AS e
+WHERE e.event_id = $2
+LIMIT 1
