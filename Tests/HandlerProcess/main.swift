@@ -57,7 +57,9 @@ let status = try await withPostgresClient(PostgresConfiguration(arguments[1]), l
         print("ready")
         fflush(nil)
         let key = try LedgerSigningKey(sealingKey)
-        let sealing = Task { try await LedgerSealer(EventStore(client, logger: logger), key: key, logger: logger).run() }
+        let sealing = Task {
+            try await LedgerSealer(EventStore(client, logger: logger), key: key, logger: logger).run()
+        }
         Thread.detachNewThread {
             while readLine() != nil {}
             sealing.cancel()

@@ -95,7 +95,9 @@ public enum LedgerCheckpointFile {
             if from + end < Int(size) {
                 let title = "\(origin)\n".utf8
                 guard bytes[end...].starts(with: title) || title.starts(with: bytes[end...]) else {
-                    throw LedgerError.storedWrongly("the file \(path) ends with something that is no checkpoint of \(origin)")
+                    throw LedgerError.storedWrongly(
+                        "the file \(path) ends with something that is no checkpoint of \(origin)"
+                    )
                 }
                 guard ftruncate(descriptor, off_t(from + end)) == 0 else { throw failure("truncate") }
             }

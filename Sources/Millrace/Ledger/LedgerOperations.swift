@@ -87,7 +87,10 @@ extension LedgerOperations {
         in session: (any PostgresSession)? = nil
     ) async throws -> Int {
         guard let newest = try await keys(in: session).last else {
-            throw EventStoreError.ledgerRefused("this store keeps no ledger", hint: "Begin one with `millrace ledger init`.")
+            throw EventStoreError.ledgerRefused(
+                "this store keeps no ledger",
+                hint: "Begin one with `millrace ledger init`."
+            )
         }
         guard newest.verifierKey == old.verifierKey else {
             throw LedgerSealingError.keyIsNotNewest(newest: "\(newest.verifierKey)")
@@ -170,7 +173,9 @@ extension LedgerOperations {
     /// The proof that an event is in the ledger, up to its newest checkpoint. It was checked against the database's own keys when it is returned.
     /// Some six round trips, whatever the size of the log.
     /// - Throws: ``LedgerError/noEvent(_:)``, ``LedgerError/notSealed(_:interval:)``; ``LedgerError/storedWrongly(_:)`` where what is stored does not prove it.
-    public func prove(_ event: LedgerEventName, in session: (any PostgresSession)? = nil) async throws -> LedgerEventProof {
+    public func prove(_ event: LedgerEventName, in session: (any PostgresSession)? = nil) async throws
+        -> LedgerEventProof
+    {
         let keyring = try await keyring(in: session)
         let found: LedgerEventProof? = try await reading(in: session) { tables in
             guard let row = try await tables.event(event) else { throw LedgerError.noEvent(event) }
@@ -181,13 +186,16 @@ extension LedgerOperations {
                 return nil
             }
             guard let index = try await tables.leaf(at: position, in: block) else {
-                throw LedgerError.storedWrongly("event \(position) is no leaf of block \(block.block.number), which reaches beyond it")
+                throw LedgerError.storedWrongly(
+                    "event \(position) is no leaf of block \(block.block.number), which reaches beyond it"
+                )
             }
             guard let note = try await tables.checkpoint(last.block.number) else {
                 throw LedgerError.storedWrongly("block \(last.block.number) has no checkpoint")
             }
             let plan = InclusionProof.plan(index: index, size: last.block.size)
-            let path = try InclusionProof(index: index, size: last.block.size, from: await tables.hashes(for: plan)).path
+            let path = try InclusionProof(index: index, size: last.block.size, from: await tables.hashes(for: plan))
+                .path
             return LedgerEventProof(entry: entry.entry, index: index, path: path, checkpoint: note)
         }
         guard let proof = found else { throw try await notSealed(event, in: session) }
@@ -199,7 +207,10 @@ extension LedgerOperations {
 
     private func notSealed(_ event: LedgerEventName, in session: (any PostgresSession)?) async throws -> any Error {
         guard let status = try await status(countingTo: 1, in: session) else {
-            return EventStoreError.ledgerRefused("this store keeps no ledger", hint: "Begin one with `millrace ledger init`.")
+            return EventStoreError.ledgerRefused(
+                "this store keeps no ledger",
+                hint: "Begin one with `millrace ledger init`."
+            )
         }
         let row = try await reading(in: session) { try await $0.event(event) }
         let position = try row.map { Position(try $0.decode(Int64.self, at: 0)) } ?? .start

@@ -7,11 +7,12 @@ public struct LedgerPublicationTarget: Sendable {
 
     /// Tells the place of a checkpoint. It first says what it was told last to the closure, which throws where that must not be, and gives false where
     /// there is nothing new to tell.
-    typealias Tell = @Sendable (
-        _ checkpoint: LedgerCheckpoint,
-        _ note: SignedNote,
-        _ isContinued: (SignedNote) async throws -> Bool
-    ) async throws -> Void
+    typealias Tell =
+        @Sendable (
+            _ checkpoint: LedgerCheckpoint,
+            _ note: SignedNote,
+            _ isContinued: (SignedNote) async throws -> Bool
+        ) async throws -> Void
 
     private let telling: Tell
     private let closing: @Sendable () async -> Void

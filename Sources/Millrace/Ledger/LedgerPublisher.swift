@@ -128,7 +128,9 @@ public struct LedgerPublisher: Service {
         let stored = try await EventStoreError.translating { try await tables.block(withTreeOf: kept.size) }
         guard let stored, stored.block.root == kept.root, stored.block.number == kept.block,
             stored.block.hash == kept.blockHash
-        else { throw LedgerError.forked("\(kept) was published, and this ledger has another block of that size, or none") }
+        else {
+            throw LedgerError.forked("\(kept) was published, and this ledger has another block of that size, or none")
+        }
         return kept.size < newest.size
     }
 

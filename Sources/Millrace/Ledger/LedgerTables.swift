@@ -93,7 +93,11 @@ struct LedgerTables: Sendable {
             var found: [LedgerHash] = []
             for row in rows {
                 row.withBytes(at: 0) { bytes in
-                    for start in stride(from: 0, to: bytes.count - bytes.count % LedgerHash.byteCount, by: LedgerHash.byteCount) {
+                    for start in stride(
+                        from: 0,
+                        to: bytes.count - bytes.count % LedgerHash.byteCount,
+                        by: LedgerHash.byteCount
+                    ) {
                         let hash = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + LedgerHash.byteCount)])
                         found.append(LedgerHash(copying: hash))
                     }

@@ -22,7 +22,9 @@ struct LedgerDeclare: AsyncParsableCommand {
                 return try Terminal.output.write(line.line)
             }
             let names = new.map(\.printable).joined(separator: ", ")
-            try Terminal.output.write(new.isEmpty ? "They were declared already.\n" : "Chained from now on: \(names).\n")
+            try Terminal.output.write(
+                new.isEmpty ? "They were declared already.\n" : "Chained from now on: \(names).\n"
+            )
         }
     }
 }

@@ -15,7 +15,10 @@ struct LedgerInit: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var keys: LedgerKeyOptions
 
-    @Argument(help: "The ledger's name for all the world, such as shop.example/ledger. Needed where the key file is not there yet.")
+    @Argument(
+        help:
+            "The ledger's name for all the world, such as shop.example/ledger. Needed where the key file is not there yet."
+    )
     var origin: String?
 
     @Option(help: ArgumentHelp("How long an event may stay unsealed, in milliseconds.", valueName: "ms"))
@@ -35,7 +38,10 @@ struct LedgerInit: AsyncParsableCommand {
                 }
             } else {
                 guard let origin else {
-                    throw Failure(.usage, "name the ledger, such as shop.example/ledger: there is no key file yet that does")
+                    throw Failure(
+                        .usage,
+                        "name the ledger, such as shop.example/ledger: there is no key file yet that does"
+                    )
                 }
                 key = try LedgerSigningKey.generate(name: origin)
                 try file.write(key)

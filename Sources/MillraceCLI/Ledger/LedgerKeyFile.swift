@@ -32,7 +32,10 @@ struct LedgerKeyFile: Sendable {
         var status = stat()
         guard stat(path, &status) == 0 else { throw failure("cannot be read", errno) }
         guard status.st_mode & 0o077 == 0 else {
-            throw Failure(.badInput, "the key file \(path.printable) may be read by others: chmod 600, and rotate the key if it was")
+            throw Failure(
+                .badInput,
+                "the key file \(path.printable) may be read by others: chmod 600, and rotate the key if it was"
+            )
         }
         guard status.st_size <= LedgerKeyFile.byteLimit, let data = FileManager.default.contents(atPath: path) else {
             throw failure("cannot be read", errno)

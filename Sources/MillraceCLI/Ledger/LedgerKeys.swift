@@ -41,7 +41,9 @@ struct LedgerKeysList: AsyncParsableCommand {
                 }
                 return
             }
-            if keys.isEmpty { return try Terminal.output.write("No ledger is kept. Begin one with `millrace ledger init`.\n") }
+            if keys.isEmpty {
+                return try Terminal.output.write("No ledger is kept. Begin one with `millrace ledger init`.\n")
+            }
             var table = Table([("key", .right), ("since", .left), ("signs", .left), ("public key", .left)])
             for key in keys {
                 let signs = key.number == keys.count ? "yes" : "no"
@@ -93,7 +95,10 @@ struct LedgerKeysRotate: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var keys: LedgerKeyOptions
 
-    @Option(name: .customLong("new-key-file"), help: ArgumentHelp("The new key; made where it is not there.", valueName: "file"))
+    @Option(
+        name: .customLong("new-key-file"),
+        help: ArgumentHelp("The new key; made where it is not there.", valueName: "file")
+    )
     var newKeyFile: String
 
     @Option(help: "Why; it is kept among the acts.")

@@ -96,7 +96,10 @@ struct LedgerProveConsistency: AsyncParsableCommand {
     @Argument(help: "A file with the earlier checkpoint; of several, the last one.")
     var checkpoint: String
 
-    @Option(name: .customLong("to"), help: ArgumentHelp("Up to this block; otherwise the last one.", valueName: "block"))
+    @Option(
+        name: .customLong("to"),
+        help: ArgumentHelp("Up to this block; otherwise the last one.", valueName: "block")
+    )
     var block: Int?
 
     func run() async throws {
@@ -115,7 +118,8 @@ struct LedgerVerifyProof: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify-proof",
         abstract: "Check a proof, without a database: of an event, or of consistency.",
-        discussion: "Ends with status \(ExitStatus.unproven.rawValue) where it proves nothing, and says which step failed."
+        discussion:
+            "Ends with status \(ExitStatus.unproven.rawValue) where it proves nothing, and says which step failed."
     )
 
     @OptionGroup var output: OutputOptions
@@ -123,7 +127,12 @@ struct LedgerVerifyProof: AsyncParsableCommand {
     @Argument(help: "The proof's file.")
     var file: String
 
-    @Option(help: ArgumentHelp("The public key that you trust, or a file with a keyring; may be given several times.", valueName: "key|file"))
+    @Option(
+        help: ArgumentHelp(
+            "The public key that you trust, or a file with a keyring; may be given several times.",
+            valueName: "key|file"
+        )
+    )
     var key: [String]
 
     func validate() throws {

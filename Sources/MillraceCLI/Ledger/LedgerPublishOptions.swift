@@ -1,10 +1,10 @@
 import ArgumentParser
+import Foundation
 import Millrace
 
 #if canImport(FoundationNetworking)
     import FoundationNetworking
 #endif
-import Foundation
 
 /// Where checkpoints are published to.
 struct LedgerPublishOptions: ParsableArguments {

@@ -79,7 +79,9 @@ struct LedgerStatusCommand: AsyncParsableCommand {
             unsealed    \(unsealed)
 
             """
-        if publications.isEmpty { return text + "published    nowhere: an old copy of the database would not be found\n" }
+        if publications.isEmpty {
+            return text + "published    nowhere: an old copy of the database would not be found\n"
+        }
         for publication in publications {
             let behind = status.blocks - (publication.block ?? 0)
             let lag = behind == 0 ? "up to date" : "\(behind.grouped) blocks behind"

@@ -50,7 +50,9 @@ struct SealedNeverBreaksTests {
         try await withLedger(connections: 20) { store, key in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for publisher in 1...4 {
-                    group.addTask { for round in 1...20 { try await store.appendSome(50, to: "\(publisher)-\(round)") } }
+                    group.addTask {
+                        for round in 1...20 { try await store.appendSome(50, to: "\(publisher)-\(round)") }
+                    }
                 }
                 for _ in 1...3 {
                     group.addTask { for _ in 1...10 { try await store.ledger.seal(with: key) } }
@@ -67,7 +69,11 @@ struct SealedNeverBreaksTests {
         try await withLedger { store, key in
             try await store.appendSome(3, to: "before")
             try await store.client.withTransaction { slow in
-                try await store.append([NewEvent(type: "slow", data: .emptyObject)], to: StreamID("item", "slow"), in: slow)
+                try await store.append(
+                    [NewEvent(type: "slow", data: .emptyObject)],
+                    to: StreamID("item", "slow"),
+                    in: slow
+                )
                 try await store.appendSome(3, to: "after")
                 #expect(try await store.ledger.seal(with: key).events == 4)
                 #expect(try await store.ledger.seal(with: key).events == 0)

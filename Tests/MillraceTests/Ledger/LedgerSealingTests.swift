@@ -15,7 +15,9 @@ struct LedgerSealingTests {
                 try await store.appendSome(count, to: "\(count)")
                 let round = try await sealer.round(after: tail, with: key)
                 tail = try #require(round.tail)
-                let loaded = try await LedgerTables(session: store.client).frontier(size: try #require(tail).frontier.size)
+                let loaded = try await LedgerTables(session: store.client).frontier(
+                    size: try #require(tail).frontier.size
+                )
                 #expect(loaded == tail?.frontier)
                 // One that knows nothing goes on in the same way.
                 if count == 300 { tail = nil }
@@ -84,7 +86,9 @@ struct LedgerSealingTests {
         }
     }
 
-    private static func some(_ count: Int, of store: EventStore, _ dice: inout Dice) async throws -> AsyncStream<RecordedEvent> {
+    private static func some(_ count: Int, of store: EventStore, _ dice: inout Dice) async throws -> AsyncStream<
+        RecordedEvent
+    > {
         var all: [RecordedEvent] = []
         for try await event in store.readAll() { all.append(event) }
         let chosen = (0..<count).map { _ in all[Int.random(in: 0..<all.count, using: &dice)] }

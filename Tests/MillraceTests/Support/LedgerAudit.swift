@@ -31,7 +31,9 @@ struct LedgerAudit: CustomStringConvertible {
                 continue
             }
             let block = stored.block
-            if stored.firstLeaf != frontier.size { problems.append("block \(number) does not begin where the last one ended") }
+            if stored.firstLeaf != frontier.size {
+                problems.append("block \(number) does not begin where the last one ended")
+            }
             guard block.size <= leaves.count else {
                 problems.append("block \(number) has more leaves than there are events")
                 break
@@ -44,7 +46,9 @@ struct LedgerAudit: CustomStringConvertible {
                 problems.append("block \(number) is not what its events make")
             }
             let note = try await store.ledger.checkpoint(number)
-            if try keyring.checkpoint(note).root != frontier.root { problems.append("checkpoint \(number) has another root") }
+            if try keyring.checkpoint(note).root != frontier.root {
+                problems.append("checkpoint \(number) has another root")
+            }
             previous = stored.hash
             blocks += 1
         }

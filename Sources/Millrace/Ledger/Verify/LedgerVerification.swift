@@ -86,7 +86,7 @@ public struct LedgerVerification: Sendable {
             try await run.chains(look, keep)
             return try await run.finish()
         } catch {
-            if Task.isCancelled { try keep(run.state) }
+            if Task.isCancelled { try keep(run.settled) }
             throw Task.isCancelled ? CancellationError() : error
         }
     }

@@ -4,7 +4,9 @@ import MillracePostgres
 final class LedgerVerificationRun {
     let options: LedgerVerification
     let reader: LedgerVerificationReader
-    private(set) var state: LedgerVerificationState
+    private var state: LedgerVerificationState
+    /// The state between two units or pages, to go on from.
+    private(set) var settled: LedgerVerificationState
     private let start: Start
     private var chain: LedgerBlockChain
     private var growth: LedgerGrowth
@@ -73,6 +75,7 @@ final class LedgerVerificationRun {
         }
         checkpoints = checkpoints.filter { LedgerText.areEqual($0.origin, start.origin) }
         self.state = state
+        settled = state
         chain = LedgerBlockChain(
             origin: start.origin,
             keys: keys.numbered,
@@ -215,7 +218,8 @@ final class LedgerVerificationRun {
             }
         }
         try await finishBlocks()
-        try keep(state)
+        settled = state
+        try keep(settled)
     }
 
     private func nextUnit() async throws -> LedgerUnit? {
@@ -239,7 +243,7 @@ final class LedgerVerificationRun {
         let now = ContinuousClock.now
         guard now - keptAt >= LedgerVerification.stateInterval else { return }
         keptAt = now
-        try keep(state)
+        try keep(settled)
     }
 
     private func settle(_ report: LedgerUnitReport) async throws {
@@ -258,6 +262,7 @@ final class LedgerVerificationRun {
         state.peaks = growth.frontier.peaks.map(\.hex)
         state.isLost = growth.isLost
         state.isRootWrong = growth.isRootWrong
+        settled = state
     }
 
     private func settle(
@@ -374,6 +379,7 @@ final class LedgerVerificationRun {
             if options.since == nil { try await eventless(type) }
             state.typesDone.append(type)
             state.cursor = .init()
+            settled = state
         }
         try await tail()
     }
@@ -399,13 +405,14 @@ final class LedgerVerificationRun {
                 parameters
             )
             for row in rows {
-                if let finding = try walk.step(row, hasPredecessor: isPart) { state.findings.add(finding) }
+                if let finding = try walk.step(row, hasPredecessor: isPart) { state.findings.addOnce(finding) }
             }
             if rows.count < limit { walk.finishStream() }
             let ended = walk.takeEnded()
             try await heads(of: type, ended)
             if let last = ended.last { state.cursor = .init(aggregateID: last.aggregateID, version: .max, position: .max) }
             state.chainedEvents = before + walk.chained
+            settled = state
             try look(progress(.chains))
             try keepNowAndThen(keep)
             guard rows.count == limit, let last = rows.last else { return }
