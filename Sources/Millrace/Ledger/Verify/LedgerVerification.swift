@@ -19,7 +19,7 @@ public struct LedgerVerification: Sendable {
     public static let findingLimit = 10_000
     public static let workerLimit = 64
     /// How often the state is given away to be kept.
-    public static let stateInterval = Duration.seconds(3)
+    public static let longestUnkept = Duration.seconds(3)
 
     /// Where to begin: with the block that holds it.
     public enum Since: Sendable, Hashable {
@@ -47,6 +47,7 @@ public struct LedgerVerification: Sendable {
     let since: Since?
     let workers: Int
     let findingLimit: Int
+    var stateInterval = LedgerVerification.longestUnkept
 
     /// - Parameters:
     ///   - store: its client's role is a member of `millrace_consumer`, and needs a connection for each worker.
@@ -73,7 +74,7 @@ public struct LedgerVerification: Sendable {
     /// - Parameters:
     ///   - state: goes on from there, what was found included.
     ///   - look: is told how far it is.
-    ///   - keep: is given the state every ``stateInterval``, and once more where this is cancelled.
+    ///   - keep: is given the state every ``longestUnkept``, and once more where this is cancelled.
     /// - Throws: ``LedgerVerificationError``, ``EventStoreError``; `CancellationError`, when `keep` was called.
     public func run(
         from state: LedgerVerificationState? = nil,

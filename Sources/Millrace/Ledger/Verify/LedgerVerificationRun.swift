@@ -241,7 +241,7 @@ final class LedgerVerificationRun {
 
     private func keepNowAndThen(_ keep: (LedgerVerificationState) throws -> Void) throws {
         let now = ContinuousClock.now
-        guard now - keptAt >= LedgerVerification.stateInterval else { return }
+        guard now - keptAt >= options.stateInterval else { return }
         keptAt = now
         try keep(settled)
     }
