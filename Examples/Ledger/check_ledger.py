@@ -65,6 +65,8 @@ def sha(*parts):
 
 def checkpoint(note, keys):
     """(origin, size, root) of a note that a key of its origin's name has signed."""
+    if not note.endswith("\n"):
+        raise ValueError("a checkpoint ends in a newline")
     text, signatures = (part + "\n" for part in note[:-1].rsplit("\n\n", 1))
     lines, signers = text.split("\n"), set()
     for line in signatures.split("\n")[:-1]:

@@ -46,6 +46,20 @@ private let handlers = [
 ]
 
 let status = try await withPostgresClient(PostgresConfiguration(arguments[1]), logger: logger) { client in
+    if let sealingKey {
+        print("ready")
+        fflush(nil)
+        let key = try LedgerSigningKey(sealingKey)
+        let sealing = Task {
+            try await LedgerSealer(EventStore(client, logger: logger), key: key, logger: logger).run()
+        }
+        Thread.detachNewThread {
+            while readLine() != nil {}
+            sealing.cancel()
+        }
+        try await sealing.value
+        return EXIT_SUCCESS
+    }
     let worker = HandlerWorker(
         EventStore(client, logger: logger),
         handlers: versions.isEmpty ? handlers : [],

@@ -66,6 +66,7 @@ struct Failure: Error, CustomStringConvertible {
         case let error as MigrationError: self.init(.failed, "\(error)")
         case let error as ProjectionNotReady: self.init(.failed, "\(error)")
         case let error as LedgerError: self.init(.failed, "\(error)")
+        case let error as WebhookRefusal: self.init(.failed, "\(error)")
         case let error as LedgerFileError: self.init(.failed, "\(error)")
         case let error as LedgerSealingError: self.init(.failed, "\(error)")
         case let error as LedgerKeyError: self.init(.badInput, "\(error)")
