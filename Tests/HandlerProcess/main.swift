@@ -67,20 +67,6 @@ let status = try await withPostgresClient(PostgresConfiguration(arguments[1]), l
         options: WorkerOptions(name: name, lease: .milliseconds(lease), beat: .milliseconds(beat)),
         logger: logger
     )
-    if let sealingKey {
-        print("ready")
-        fflush(nil)
-        let key = try LedgerSigningKey(sealingKey)
-        let sealing = Task {
-            try await LedgerSealer(EventStore(client, logger: logger), key: key, logger: logger).run()
-        }
-        Thread.detachNewThread {
-            while readLine() != nil {}
-            sealing.cancel()
-        }
-        try await sealing.value
-        return EXIT_SUCCESS
-    }
     print("ready")
     // Before anybody reads: it would wait for the lock of a standard input that is being read.
     fflush(nil)
