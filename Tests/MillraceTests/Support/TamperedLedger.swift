@@ -112,16 +112,18 @@ struct TamperedLedger {
 
     func verify(
         since position: Int64? = nil,
+        through end: Int64? = nil,
         published: [SignedNote] = [],
         trusting keyring: LedgerKeyring? = nil
     ) async throws -> [LedgerFinding] {
-        let report = try await LedgerVerification(
+        var verification = LedgerVerification(
             store,
-            trusting: keyring ?? LedgerKeyring([key.verifierKey]),
+            trusting: try keyring ?? LedgerKeyring([key.verifierKey]),
             published: published,
             since: position.map { .position(Position($0)) }
-        ).run()
-        return report.findings.kept
+        )
+        verification.through = end.map { Position($0) }
+        return try await verification.run().findings.kept
     }
 
     /// One of the rows that a query gives, by chance.

@@ -47,6 +47,8 @@ public struct LedgerVerification: Sendable {
     let since: Since?
     let workers: Int
     let findingLimit: Int
+    /// Ends with the block that holds it; nil: with the last one.
+    var through: Position?
     var stateInterval = LedgerVerification.longestUnkept
 
     /// - Parameters:

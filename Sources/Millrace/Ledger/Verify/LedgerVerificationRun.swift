@@ -17,10 +17,15 @@ final class LedgerVerificationRun {
     /// Where the ledger ends when the verification begins.
     private struct Start {
         let origin: String
-        let lastBlock: Int
-        let size: Int
-        let leafEnd: Int
-        let hasMoreNodes: Bool
+        private(set) var lastBlock: Int
+        private(set) var size: Int
+        private(set) var leafEnd: Int
+        private(set) var hasMoreNodes: Bool
+
+        /// Ends with a block, and says nothing of what is behind it.
+        mutating func end(with row: LedgerBlockRow) {
+            (lastBlock, size, leafEnd, hasMoreNodes) = (row.block.number, row.block.size, row.block.size, false)
+        }
 
         init(_ row: PostgresRow) throws {
             origin = try row.decode(String.self, at: 0)
@@ -36,7 +41,12 @@ final class LedgerVerificationRun {
         let reader = LedgerVerificationReader(client: options.store.client)
         self.reader = reader
         guard let row = try await reader.rows(LedgerVerificationReader.start).first else { throw LedgerVerificationError.noLedger }
-        let start = try Start(row)
+        var start = try Start(row)
+        if let through = options.through {
+            let parameters: [PostgresValue] = [.int8(Int64(start.lastBlock)), .int8(through.rawValue), .timestamptz(nil)]
+            let number = try await reader.rows(LedgerVerificationReader.since, parameters).single().decode(Int?.self, at: 0)
+            if let number, let last = try await reader.blocks(from: number, to: number).first { start.end(with: last) }
+        }
         self.start = start
         guard start.lastBlock > 0 || !options.published.isEmpty else { throw LedgerVerificationError.nothingSealed }
         let keys = try await LedgerVerificationKeys.read(options.keyring, reader)
@@ -399,7 +409,7 @@ final class LedgerVerificationRun {
                 .text(type), .text(cursor.aggregateID), .int4(cursor.version), .int8(cursor.position), .int8(Int64(limit)),
             ]
             let isPart = options.since != nil
-            if isPart { parameters.append(.int8(state.firstPosition)) }
+            if isPart { parameters += [.int8(state.firstPosition), .int8(options.through == nil ? .max : state.position)] }
             let rows = try await reader.rows(
                 isPart ? LedgerVerificationReader.chainsSince : LedgerVerificationReader.chains,
                 parameters

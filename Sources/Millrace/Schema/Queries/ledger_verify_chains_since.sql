@@ -9,6 +9,6 @@ LEFT JOIN LATERAL (
     WHERE b.aggregate_type = e.aggregate_type AND b.aggregate_id = e.aggregate_id AND b.version = e.version - 1
     LIMIT 1
 ) AS p ON true
-WHERE e.aggregate_type = $1 AND (e.aggregate_id, e.version, e.id) > ($2, $3, $4) AND e.id > $6
+WHERE e.aggregate_type = $1 AND (e.aggregate_id, e.version, e.id) > ($2, $3, $4) AND e.id > $6 AND e.id <= $7
 ORDER BY e.aggregate_id, e.version, e.id
 LIMIT $5
