@@ -23,6 +23,7 @@ struct Ledger: AsyncParsableCommand {
             LedgerProve.self,
             LedgerProveConsistency.self,
             LedgerVerifyProof.self,
+            LedgerVerify.self,
         ],
         defaultSubcommand: LedgerStatusCommand.self
     )

@@ -2,7 +2,7 @@
 package struct MerkleFrontier: Sendable, Hashable {
     package private(set) var size: Int
     /// The largest first: one for each bit of the size.
-    private var peaks: [LedgerHash]
+    package private(set) var peaks: [LedgerHash]
 
     /// The tree with no leaf.
     package init() {
@@ -17,6 +17,13 @@ package struct MerkleFrontier: Sendable, Hashable {
     package init(size: Int, from stored: MerkleHashes) throws(MerkleHashesMissing) {
         self.size = size
         peaks = try MerkleFrontier.plan(size: size).hashes(from: stored)
+    }
+
+    /// A tree of which this was kept; nil where it cannot have that size.
+    package init?(size: Int, peaks: [LedgerHash]) {
+        guard size >= 0, peaks.count == size.nonzeroBitCount else { return nil }
+        self.size = size
+        self.peaks = peaks
     }
 
     private static func subtrees(of size: Int) -> [Range<Int>] {

@@ -1,0 +1,2 @@
+SELECT s.ledgered_types
+FROM millrace.store AS s
