@@ -59,7 +59,9 @@ struct LedgerVerify: AsyncParsableCommand {
     }
 
     func validate() throws {
-        if since != nil, start == nil { throw ValidationError("--since is a position, or a time such as 2026-01-31T12:00:00Z.") }
+        if since != nil, start == nil {
+            throw ValidationError("--since is a position, or a time such as 2026-01-31T12:00:00Z.")
+        }
         if !(1...LedgerVerification.workerLimit).contains(workers) {
             throw ValidationError("--workers is from 1 to \(LedgerVerification.workerLimit).")
         }
@@ -156,7 +158,9 @@ private struct LedgerVerifyPage {
         let left = report.findings.count - min(report.findings.count, LedgerVerifyPage.shown)
         if left > 0 { lines.append("… and \(left.grouped) more; --json shows up to \(report.findings.limit.grouped).") }
         if !lines.isEmpty { lines.append("") }
-        let word = report.isClean ? Terminal.output.styled("Holds", .bold, .green) : Terminal.output.styled("Does not hold", .bold, .red)
+        let word =
+            report.isClean
+            ? Terminal.output.styled("Holds", .bold, .green) : Terminal.output.styled("Does not hold", .bold, .red)
         lines.append(
             "\(word): \(report.origin.printable), \(report.events.grouped) sealed events in \(report.blocks.grouped) blocks "
                 + "(\(report.firstBlock.grouped) to \(report.lastBlock.grouped)), \(report.chainedEvents.grouped) chained, "

@@ -32,7 +32,10 @@ struct TamperingIsFoundTests {
         Set(findings.filter { $0.code != .brokenChain }.map(Said.init))
     }
 
-    private static func withTamperedLedger(_ batches: Int = batches, _ body: (inout TamperedLedger) async throws -> Void) async throws {
+    private static func withTamperedLedger(
+        _ batches: Int = batches,
+        _ body: (inout TamperedLedger) async throws -> Void
+    ) async throws {
         print("seed of the tampering: \(Dice.seed)")
         try await withLedger { store, key in
             var ledger = try await TamperedLedger(store, key, batches: batches, dice: Dice(seed: Dice.seed))
@@ -50,12 +53,21 @@ struct TamperingIsFoundTests {
         ("aggregate_id", "UPDATE millrace.events SET aggregate_id = 'x' || aggregate_id WHERE id = $1"),
         ("version", "UPDATE millrace.events SET version = version + 100000 WHERE id = $1"),
         ("event_data", "UPDATE millrace.events SET event_data = jsonb_build_array(event_data) WHERE id = $1"),
-        ("metadata", "UPDATE millrace.events SET metadata = CASE WHEN metadata IS NULL THEN '{}'::jsonb END WHERE id = $1"),
-        ("occurred_at", "UPDATE millrace.events SET occurred_at = occurred_at + interval '1 microsecond' WHERE id = $1"),
+        (
+            "metadata",
+            "UPDATE millrace.events SET metadata = CASE WHEN metadata IS NULL THEN '{}'::jsonb END WHERE id = $1"
+        ),
+        (
+            "occurred_at",
+            "UPDATE millrace.events SET occurred_at = occurred_at + interval '1 microsecond' WHERE id = $1"
+        ),
         ("created_at", "UPDATE millrace.events SET created_at = created_at + interval '1 microsecond' WHERE id = $1"),
         ("payload", "UPDATE millrace.events SET payload = CASE WHEN payload IS NULL THEN ''::bytea END WHERE id = $1"),
         ("content_type", "UPDATE millrace.events SET content_type = coalesce(content_type, '') || 'z' WHERE id = $1"),
-        ("previous_hash", "UPDATE millrace.events SET previous_hash = sha256(coalesce(previous_hash, '')) WHERE id = $1"),
+        (
+            "previous_hash",
+            "UPDATE millrace.events SET previous_hash = sha256(coalesce(previous_hash, '')) WHERE id = $1"
+        ),
         ("current_hash", "UPDATE millrace.events SET current_hash = sha256(coalesce(current_hash, '')) WHERE id = $1"),
     ]
 
@@ -71,7 +83,10 @@ struct TamperingIsFoundTests {
                     )
                     try await ledger.run(update, [.int8(position)])
                     let findings = try await ledger.verify(since: position, through: position)
-                    #expect(Self.leafFindings(findings) == [Said(.changedEvent, position, [column])], "\(column) of \(position)")
+                    #expect(
+                        Self.leafFindings(findings) == [Said(.changedEvent, position, [column])],
+                        "\(column) of \(position)"
+                    )
                     // A hash where none belongs is a chain of its own.
                     let breaks = isChained || column.hasSuffix("_hash")
                     #expect(findings.contains { $0.code == .brokenChain } == breaks, "\(column) of \(position)")
@@ -102,7 +117,10 @@ struct TamperingIsFoundTests {
             )
             let findings = try await ledger.verify(since: before, through: before + 2)
             #expect(leafFindings(findings) == [Said(.insertedEvent, before + 1)])
-            #expect(findings.contains { $0.code == .brokenChain && $0.position?.rawValue == before + 1 } == (stream == "account"))
+            #expect(
+                findings.contains { $0.code == .brokenChain && $0.position?.rawValue == before + 1 }
+                    == (stream == "account")
+            )
             try await ledger.restore()
         }
     }
@@ -124,7 +142,8 @@ struct TamperingIsFoundTests {
         let gap = try await ledger.pick(gaps) + 1
         try await ledger.run("UPDATE millrace.events SET id = $2 WHERE id = $1", [.int8(far), .int8(gap)])
         let moved = leafFindings(try await ledger.verify())
-        let passed = gap - 1 == far ? Said(.changedEvent, gap, from: far, ["id"]) : Said(.reorderedEvent, gap, from: far)
+        let passed =
+            gap - 1 == far ? Said(.changedEvent, gap, from: far, ["id"]) : Said(.reorderedEvent, gap, from: far)
         #expect(moved == [passed])
         try await ledger.restore()
 
@@ -200,7 +219,13 @@ struct TamperingIsFoundTests {
         #expect(!findings.contains { $0.code == .brokenChain }, "the chain itself holds")
         var said: Set<Said> = []
         for position in tail {
-            said.insert(Said(.changedEvent, position, position == from ? ["event_data", "current_hash"] : ["previous_hash", "current_hash"]))
+            said.insert(
+                Said(
+                    .changedEvent,
+                    position,
+                    position == from ? ["event_data", "current_hash"] : ["previous_hash", "current_hash"]
+                )
+            )
         }
         #expect(leafFindings(findings) == said)
         try await ledger.restore()
@@ -209,19 +234,34 @@ struct TamperingIsFoundTests {
     @Test("each column of a block, of leaves and of nodes, blocks of somebody else and blocks that are gone")
     func ledgerItself() async throws {
         try await Self.withTamperedLedger(20) { ledger in
-            let last = try await ledger.client.query("SELECT max(number) FROM spare.ledger_blocks").single().decode(Int64.self, at: 0)
+            let last = try await ledger.client.query("SELECT max(number) FROM spare.ledger_blocks").single().decode(
+                Int64.self,
+                at: 0
+            )
             for (column, change) in [
-                ("previous_hash", "sha256(previous_hash)"), ("block_hash", "sha256(block_hash)"), ("first_position", "first_position - 1"),
-                ("last_position", "last_position - 1"), ("tree_size", "tree_size - 1"), ("root_hash", "sha256(root_hash)"),
-                ("sealed_at", "sealed_at + interval '1 microsecond'"), ("first_leaf", "first_leaf - 1"), ("number", "number + 100000"),
+                ("previous_hash", "sha256(previous_hash)"), ("block_hash", "sha256(block_hash)"),
+                ("first_position", "first_position - 1"),
+                ("last_position", "last_position - 1"), ("tree_size", "tree_size - 1"),
+                ("root_hash", "sha256(root_hash)"),
+                ("sealed_at", "sealed_at + interval '1 microsecond'"), ("first_leaf", "first_leaf - 1"),
+                ("number", "number + 100000"),
             ] {
                 for number in [Int64.random(in: 2..<last, using: &ledger.dice), last] {
-                    try await ledger.client.script("UPDATE millrace.ledger_blocks SET \(column) = \(change) WHERE number = \(number)")
+                    try await ledger.client.script(
+                        "UPDATE millrace.ledger_blocks SET \(column) = \(change) WHERE number = \(number)"
+                    )
                     let findings = try await ledger.verify()
-                    #expect(!findings.isEmpty && findings.allSatisfy { $0.code == .brokenBlock }, "\(column) of \(number): \(findings)")
+                    #expect(
+                        !findings.isEmpty && findings.allSatisfy { $0.code == .brokenBlock },
+                        "\(column) of \(number): \(findings)"
+                    )
                     if column != "number" {
                         let part = column == "root_hash" ? "root" : column
-                        #expect(findings.count == 1 && findings.first?.block == Int(number) && findings.first?.parts == [part], "\(column) of \(number): \(findings)")
+                        #expect(
+                            findings.count == 1 && findings.first?.block == Int(number)
+                                && findings.first?.parts == [part],
+                            "\(column) of \(number): \(findings)"
+                        )
                     }
                     try await ledger.restoreLedger()
                 }
@@ -234,7 +274,9 @@ struct TamperingIsFoundTests {
 
     private static func signatures(_ ledger: inout TamperedLedger, _ last: Int64) async throws {
         let number = Int64.random(in: 1..<last, using: &ledger.dice)
-        try await ledger.client.script("UPDATE millrace.ledger_blocks SET signature = sha512(signature) WHERE number = \(number)")
+        try await ledger.client.script(
+            "UPDATE millrace.ledger_blocks SET signature = sha512(signature) WHERE number = \(number)"
+        )
         let unsigned = try await ledger.verify()
         #expect(unsigned.map(\.code) == [.badSignature] && unsigned.first?.block == Int(number))
         try await ledger.restoreLedger()
@@ -260,7 +302,11 @@ struct TamperingIsFoundTests {
             [.int8(last), .bytea(block.hash.bytes), .bytea(note.signatures[0].bytes)]
         )
         #expect(try await ledger.verify().map(\.code) == [.badSignature])
-        #expect(try await ledger.verify(published: ledger.published).map(\.code.rawValue).sorted() == ["bad_signature", "forked_checkpoint"])
+        #expect(
+            try await ledger.verify(published: ledger.published).map(\.code.rawValue).sorted() == [
+                "bad_signature", "forked_checkpoint",
+            ]
+        )
         // And the same with a key that the database says is the ledger's: who has kept the right one is not misled.
         let asOther = try await ledger.verify(trusting: LedgerKeyring([other.verifierKey]))
         #expect(asOther.contains { $0.code == .badSignature })
@@ -273,24 +319,39 @@ struct TamperingIsFoundTests {
             ("leaf_hashes", "set_byte(leaf_hashes, 40, 255 - get_byte(leaf_hashes, 40))"),
             ("column_digests", "set_byte(column_digests, 30, 255 - get_byte(column_digests, 30))"),
         ] {
-            let run = try await ledger.pick("SELECT first_leaf FROM spare.ledger_leaves WHERE cardinality(positions) > 2 ORDER BY first_leaf")
-            try await ledger.client.script("UPDATE millrace.ledger_leaves SET \(column) = \(change) WHERE first_leaf = \(run)")
+            let run = try await ledger.pick(
+                "SELECT first_leaf FROM spare.ledger_leaves WHERE cardinality(positions) > 2 ORDER BY first_leaf"
+            )
+            try await ledger.client.script(
+                "UPDATE millrace.ledger_leaves SET \(column) = \(change) WHERE first_leaf = \(run)"
+            )
             let findings = try await ledger.verify()
-            #expect(findings.map(\.code) == [.brokenBlock] && findings.first?.parts == [column], "\(column) of \(run): \(findings)")
+            #expect(
+                findings.map(\.code) == [.brokenBlock] && findings.first?.parts == [column],
+                "\(column) of \(run): \(findings)"
+            )
             try await ledger.restoreLedger()
         }
         let run = try await ledger.pick("SELECT first_leaf FROM spare.ledger_leaves ORDER BY first_leaf")
-        for change in ["DELETE FROM millrace.ledger_leaves", "UPDATE millrace.ledger_leaves SET first_leaf = first_leaf + 1"] {
+        for change in [
+            "DELETE FROM millrace.ledger_leaves", "UPDATE millrace.ledger_leaves SET first_leaf = first_leaf + 1",
+        ] {
             try await ledger.client.script("\(change) WHERE first_leaf = \(run)")
             let findings = try await ledger.verify()
-            #expect(!findings.isEmpty && findings.allSatisfy { $0.code == .brokenBlock }, "\(change) \(run): \(findings)")
+            #expect(
+                !findings.isEmpty && findings.allSatisfy { $0.code == .brokenBlock },
+                "\(change) \(run): \(findings)"
+            )
             try await ledger.restoreLedger()
         }
         let node = try await ledger.pick("SELECT index FROM spare.ledger_nodes WHERE level = 1 ORDER BY index")
         for change in ["DELETE FROM millrace.ledger_nodes", "UPDATE millrace.ledger_nodes SET hash = sha256(hash)"] {
             try await ledger.client.script("\(change) WHERE level = 1 AND index = \(node)")
             let findings = try await ledger.verify()
-            #expect(findings.map(\.code) == [.brokenBlock] && findings.first?.parts == ["node 1/\(node)"], "\(change): \(findings)")
+            #expect(
+                findings.map(\.code) == [.brokenBlock] && findings.first?.parts == ["node 1/\(node)"],
+                "\(change): \(findings)"
+            )
             try await ledger.restoreLedger()
         }
     }
@@ -312,7 +373,10 @@ struct TamperingIsFoundTests {
         let middle = Int64.random(in: 2..<last, using: &ledger.dice)
         try await ledger.client.script("DELETE FROM millrace.ledger_blocks WHERE number = \(middle)")
         let missing = try await ledger.verify()
-        #expect(missing.map(\.code) == [.brokenBlock] && missing.first?.parts == ["missing"] && missing.first?.block == Int(middle))
+        #expect(
+            missing.map(\.code) == [.brokenBlock] && missing.first?.parts == ["missing"]
+                && missing.first?.block == Int(middle)
+        )
         try await ledger.restoreLedger()
     }
 }

@@ -22,9 +22,12 @@ struct LedgerVerificationTests {
                     group.addTask {
                         while verifying.value > 0 {
                             let event = NewEvent(type: "account.changed", data: JSON("{}"))
-                            try await store.append(Array(repeating: event, count: 1).map { event in
-                                NewEvent(type: event.type, data: event.data)
-                            }, to: StreamID(stream % 2 == 0 ? "account" : "item", "s\(stream)"))
+                            try await store.append(
+                                Array(repeating: event, count: 1).map { event in
+                                    NewEvent(type: event.type, data: event.data)
+                                },
+                                to: StreamID(stream % 2 == 0 ? "account" : "item", "s\(stream)")
+                            )
                         }
                     }
                 }
@@ -62,7 +65,10 @@ struct LedgerVerificationTests {
             }
             var verification = LedgerVerification(store, trusting: nil)
             verification.stateInterval = .zero
-            let whole = try await verification.run { _ in } keep: { state in states.withLock { $0.append(state) } }
+            let whole = try await verification.run { _ in
+            } keep: { state in
+                states.withLock { $0.append(state) }
+            }
             #expect(whole.findings.count(of: .changedEvent) == 3 && whole.findings.count(of: .brokenChain) == 3)
             let kept = states.withLock { $0 }
             #expect(kept.count > 3)
@@ -82,8 +88,10 @@ struct LedgerVerificationTests {
     }
 
     private static func partitions(_ store: EventStore) async throws -> [String] {
-        try await store.client.query("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'millrace.events'::regclass")
-            .map { try $0.decode(String.self, at: 0) }
+        try await store.client.query(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'millrace.events'::regclass"
+        )
+        .map { try $0.decode(String.self, at: 0) }
     }
 
     @Test("since a position or a time: from the block on that holds it")
@@ -103,7 +111,11 @@ struct LedgerVerificationTests {
             #expect(report.isClean && report.firstBlock > 5 && report.lastBlock == 20 && report.trustsDatabase)
             let late = LedgerVerification(store, trusting: nil, since: .time(Date.now.addingTimeInterval(3600)))
             await #expect(throws: LedgerVerificationError.nothingSince) { try await late.run() }
-            let all = try await LedgerVerification(store, trusting: nil, since: .time(Date.now.addingTimeInterval(-3600))).run()
+            let all = try await LedgerVerification(
+                store,
+                trusting: nil,
+                since: .time(Date.now.addingTimeInterval(-3600))
+            ).run()
             #expect(all.isClean && all.firstBlock == 1 && all.blocks == 20)
         }
     }
@@ -113,15 +125,22 @@ struct LedgerVerificationTests {
         try await withLedger { store, key in
             try await store.appendSome(300, to: "a")
             try await store.ledger.seal(with: key)
-            let name = try await store.client.query("SELECT current_database()::text").single().decode(String.self, at: 0)
+            let name = try await store.client.query("SELECT current_database()::text").single().decode(
+                String.self,
+                at: 0
+            )
             let copy = "\(name)_copy"
             try await withEmptyDatabase { elsewhere in
                 try await withClient(PostgresConfiguration(elsewhere)) { other in
                     try await other.query(
-                        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1", [.text(name)])
+                        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1",
+                        [.text(name)]
+                    )
                     try await other.script("CREATE DATABASE \(copy) TEMPLATE \(name)")
                     let address = elsewhere.replacing(
-                        try await other.query("SELECT current_database()::text").single().decode(String.self, at: 0), with: copy)
+                        try await other.query("SELECT current_database()::text").single().decode(String.self, at: 0),
+                        with: copy
+                    )
                     try await Self.compare(address, store, key)
                     try await other.script("DROP DATABASE \(copy) WITH (FORCE)")
                 }
@@ -140,7 +159,10 @@ struct LedgerVerificationTests {
             let held = try await LedgerVerification(old, trusting: keyring, published: [before]).run()
             #expect(held.isClean)
             let report = try await LedgerVerification(old, trusting: keyring, published: [before, after]).run()
-            #expect(report.findings.kept.map(\.code) == [.forkedCheckpoint] && report.findings.kept.first?.parts == ["tree_size"])
+            #expect(
+                report.findings.kept.map(\.code) == [.forkedCheckpoint]
+                    && report.findings.kept.first?.parts == ["tree_size"]
+            )
         }
     }
 }

@@ -23,7 +23,9 @@ struct TamperedLedger {
             try await client.query("SELECT nextval('millrace.events_id_seq')")
             if self.dice.next() % 3 == 0 || batch == batches - 1 {
                 try await store.ledger.seal(with: key)
-                if self.dice.next() % 4 == 0 || batch == batches - 1 { published.append(try await store.ledger.checkpoint()) }
+                if self.dice.next() % 4 == 0 || batch == batches - 1 {
+                    published.append(try await store.ledger.checkpoint())
+                }
             }
         }
     }
@@ -132,5 +134,7 @@ struct TamperedLedger {
         return try rows[Int.random(in: rows.indices, using: &dice)].decode(Int64.self, at: 0)
     }
 
-    func run(_ sql: PostgresStatement, _ parameters: [PostgresValue]) async throws { try await client.query(sql, parameters) }
+    func run(_ sql: PostgresStatement, _ parameters: [PostgresValue]) async throws {
+        try await client.query(sql, parameters)
+    }
 }

@@ -33,7 +33,13 @@ struct LedgerChainWalk {
         let before = try link ?? first(of: aggregateID, row, hasPredecessor)
         var parts: [String] = []
         if version != before.version + 1 { parts.append("version") }
-        var next = Link(aggregateID: aggregateID, version: max(version, before.version), hashes: [], isChained: before.isChained, isBroken: false)
+        var next = Link(
+            aggregateID: aggregateID,
+            version: max(version, before.version),
+            hashes: [],
+            isChained: before.isChained,
+            isBroken: false
+        )
         do throws(LedgerEntryError) {
             try buffer.encode(row)
             parts += check(after: before, &next)
@@ -83,7 +89,9 @@ struct LedgerChainWalk {
         if previous == nil || current != computed { parts.append("current_hash") }
         next.hashes = current == computed ? [computed] : [computed, current ?? .zero]
         // Where only previous_hash is another one, the hash was made with the right one.
-        if !parts.isEmpty, let right = before.hashes.first(where: { buffer.chainHash(after: $0) == current }), right != previous {
+        if !parts.isEmpty, let right = before.hashes.first(where: { buffer.chainHash(after: $0) == current }),
+            right != previous
+        {
             return ["previous_hash"]
         }
         return parts

@@ -63,7 +63,15 @@ struct LedgerBlockChain: Sendable {
     /// What the next block may name as the one before; empty where that is unknown.
     private(set) var links: [LedgerHash]
 
-    init(origin: String, keys: [Int: LedgerVerifierKey], leafEnd: Int, number: Int = 0, size: Int = 0, position: Int64 = .min, links: [LedgerHash] = [.zero]) {
+    init(
+        origin: String,
+        keys: [Int: LedgerVerifierKey],
+        leafEnd: Int,
+        number: Int = 0,
+        size: Int = 0,
+        position: Int64 = .min,
+        links: [LedgerHash] = [.zero]
+    ) {
         self.origin = origin
         self.keys = keys
         self.leafEnd = leafEnd

@@ -54,7 +54,9 @@ struct LedgerSuspects: Sendable, Hashable, Codable {
         var found: Set<Int64> = []
         var explained: [LedgerSuspect] = []
         for suspect in all where suspect.kind != .missing && suspect.impossibleColumn == nil {
-            let origin = origins[suspect.found]?.first { $0.position != suspect.position && !found.contains($0.position) }
+            let origin = origins[suspect.found]?.first {
+                $0.position != suspect.position && !found.contains($0.position)
+            }
             // An event whose own digests are those it was sealed with has changed in what they do not tell.
             guard let origin, suspect.sealed != suspect.found else { continue }
             found.insert(origin.position)
@@ -68,9 +70,12 @@ struct LedgerSuspects: Sendable, Hashable, Codable {
         let moved = Set(explained)
         for suspect in all {
             switch suspect.kind {
-            case .missing where !found.contains(suspect.position): verdict.findings.append(LedgerSuspects.missing(suspect.position))
+            case .missing where !found.contains(suspect.position):
+                verdict.findings.append(LedgerSuspects.missing(suspect.position))
             case .differs where moved.contains(suspect):
-                if !found.contains(suspect.position) { verdict.findings.append(LedgerSuspects.missing(suspect.position)) }
+                if !found.contains(suspect.position) {
+                    verdict.findings.append(LedgerSuspects.missing(suspect.position))
+                }
             case .differs: verdict.findings.append(LedgerSuspects.changed(suspect))
             case .unsealed where !moved.contains(suspect): verdict.findings.append(LedgerSuspects.inserted(suspect))
             case .missing, .unsealed: break
@@ -94,7 +99,12 @@ struct LedgerSuspects: Sendable, Hashable, Codable {
     }
 
     private static func inserted(_ suspect: LedgerSuspect) -> LedgerFinding {
-        LedgerFinding(.insertedEvent, at: suspect.position, of: suspect.event, "the event at position \(suspect.position) was not sealed")
+        LedgerFinding(
+            .insertedEvent,
+            at: suspect.position,
+            of: suspect.event,
+            "the event at position \(suspect.position) was not sealed"
+        )
     }
 
     static func reordered(_ suspect: LedgerSuspect, from origin: LedgerSuspect) -> LedgerFinding {

@@ -75,7 +75,9 @@ struct LedgerUnitComparison {
         report.extents.firstIndex { $0.covers(position) } ?? max(report.extents.count - 1, 0)
     }
 
-    private mutating func note(_ defect: String, ofBlock place: Int) { report.defects[place, default: []].insert(defect) }
+    private mutating func note(_ defect: String, ofBlock place: Int) {
+        report.defects[place, default: []].insert(defect)
+    }
 
     private mutating func readLeaves(_ transaction: PostgresTransaction) async throws {
         let end = report.firstLeaf + report.hashes.count
@@ -168,10 +170,16 @@ struct LedgerUnitComparison {
             matching = index
             var digests: [UInt8] = []
             buffer.appendColumnDigests(to: &digests)
-            if !leaf.digests.elementsEqual(digests) { note("column_digests", ofBlock: place(ofPosition: leaf.position)) }
+            if !leaf.digests.elementsEqual(digests) {
+                note("column_digests", ofBlock: place(ofPosition: leaf.position))
+            }
         }
         for (index, row) in zip(rows.indices, rows) where index != matching {
-            var suspect = try suspect(row, matching == nil && index == rows.startIndex ? .differs : .unsealed, leaf.position)
+            var suspect = try suspect(
+                row,
+                matching == nil && index == rows.startIndex ? .differs : .unsealed,
+                leaf.position
+            )
             if suspect.kind == .differs { suspect.sealed = Array(leaf.digests) }
             report.suspects.append(suspect)
         }
@@ -182,7 +190,9 @@ struct LedgerUnitComparison {
         if let type = try? row.decode(String.self, at: 3) { report.chainedTypes.insert(type) }
     }
 
-    private mutating func suspect(_ row: PostgresRow, _ kind: LedgerSuspect.Kind, _ position: Int64) throws -> LedgerSuspect {
+    private mutating func suspect(_ row: PostgresRow, _ kind: LedgerSuspect.Kind, _ position: Int64) throws
+        -> LedgerSuspect
+    {
         var suspect = LedgerSuspect(kind: kind, position: position, event: LedgerEventPlace(row))
         do throws(LedgerEntryError) {
             try buffer.encode(row)

@@ -40,11 +40,18 @@ final class LedgerVerificationRun {
         self.options = options
         let reader = LedgerVerificationReader(client: options.store.client)
         self.reader = reader
-        guard let row = try await reader.rows(LedgerVerificationReader.start).first else { throw LedgerVerificationError.noLedger }
+        guard let row = try await reader.rows(LedgerVerificationReader.start).first else {
+            throw LedgerVerificationError.noLedger
+        }
         var start = try Start(row)
         if let through = options.through {
-            let parameters: [PostgresValue] = [.int8(Int64(start.lastBlock)), .int8(through.rawValue), .timestamptz(nil)]
-            let number = try await reader.rows(LedgerVerificationReader.since, parameters).single().decode(Int?.self, at: 0)
+            let parameters: [PostgresValue] = [
+                .int8(Int64(start.lastBlock)), .int8(through.rawValue), .timestamptz(nil),
+            ]
+            let number = try await reader.rows(LedgerVerificationReader.since, parameters).single().decode(
+                Int?.self,
+                at: 0
+            )
             if let number, let last = try await reader.blocks(from: number, to: number).first { start.end(with: last) }
         }
         self.start = start
@@ -69,14 +76,21 @@ final class LedgerVerificationRun {
             )
             for finding in keys.findings { state.findings.add(finding) }
         }
-        var frontier = MerkleFrontier(size: state.size, peaks: state.peaks.compactMap { LedgerHash(hex: $0) }) ?? MerkleFrontier()
+        var frontier =
+            MerkleFrontier(size: state.size, peaks: state.peaks.compactMap { LedgerHash(hex: $0) }) ?? MerkleFrontier()
         if kept == nil, let since = options.since {
             frontier = try await LedgerVerificationRun.begin(since, start, keys, &state, reader)
         }
         var checkpoints: [LedgerCheckpoint] = []
         for note in options.published {
             do throws(LedgerNoteError) { checkpoints.append(try keys.ring.checkpoint(note)) } catch {
-                state.findings.addOnce(LedgerFinding(.badSignature, parts: ["published"], "a published checkpoint is not to be trusted: \(error)"))
+                state.findings.addOnce(
+                    LedgerFinding(
+                        .badSignature,
+                        parts: ["published"],
+                        "a published checkpoint is not to be trusted: \(error)"
+                    )
+                )
             }
         }
         publishedCount = checkpoints.count
@@ -95,7 +109,12 @@ final class LedgerVerificationRun {
             position: state.position,
             links: state.links.compactMap { LedgerHash(hex: $0) }
         )
-        growth = LedgerGrowth(frontier: frontier, isLost: state.isLost, isRootWrong: state.isRootWrong, published: checkpoints)
+        growth = LedgerGrowth(
+            frontier: frontier,
+            isLost: state.isLost,
+            isRootWrong: state.isRootWrong,
+            published: checkpoints
+        )
         source = LedgerBlockSource(next: state.number == 0 ? .min : state.number + 1, last: start.lastBlock)
         try await compareEarlier(checkpoints.filter { $0.size <= frontier.size })
     }
@@ -108,7 +127,9 @@ final class LedgerVerificationRun {
         _ options: LedgerVerification,
         _ reader: LedgerVerificationReader
     ) async throws -> LedgerVerificationState {
-        guard kept.form == LedgerVerificationState.form else { throw LedgerVerificationError.stateOfAnother("it has another form") }
+        guard kept.form == LedgerVerificationState.form else {
+            throw LedgerVerificationError.stateOfAnother("it has another form")
+        }
         guard LedgerText.areEqual(kept.origin, start.origin) else {
             throw LedgerVerificationError.stateOfAnother("it is of the ledger \(kept.origin)")
         }
@@ -118,7 +139,9 @@ final class LedgerVerificationRun {
         guard let hash = kept.blockHash else { return kept }
         let row = try await reader.blocks(from: kept.number, to: kept.number).first
         guard row?.storedHash.hex == hash else {
-            throw LedgerVerificationError.stateOfAnother("block \(kept.number) is another one than that which was verified")
+            throw LedgerVerificationError.stateOfAnother(
+                "block \(kept.number) is another one than that which was verified"
+            )
         }
         return kept
     }
@@ -161,7 +184,9 @@ final class LedgerVerificationRun {
         state.links = chain.links.map(\.hex)
         state.blockHash = before.storedHash.hex
         var parts = extent?.broken ?? []
-        if let detail = extent?.badSignature { state.findings.add(LedgerFinding(.badSignature, block: first - 1, parts: ["signature"], detail)) }
+        if let detail = extent?.badSignature {
+            state.findings.add(LedgerFinding(.badSignature, block: first - 1, parts: ["signature"], detail))
+        }
         if extent?.isHashed == false, parts.isEmpty { parts = ["header"] }
         var frontier: MerkleFrontier?
         do {
@@ -303,8 +328,13 @@ final class LedgerVerificationRun {
                 // The events are those that were signed: what is kept of the leaves is not.
                 grown = growth
                 isRight = grown.add(fresh, of: extent)
-                if suspects.contains(where: { $0.kind == .differs }) { defects.insert("leaf_hashes") }
-                if suspects.contains(where: { $0.kind != .differs }), defects.isDisjoint(with: ["leaves", "first_leaf"]) {
+                // A leaf at another one's position differs from the event there.
+                if !defects.contains("positions"), suspects.contains(where: { $0.kind == .differs }) {
+                    defects.insert("leaf_hashes")
+                }
+                if suspects.contains(where: { $0.kind != .differs }),
+                    defects.isDisjoint(with: ["leaves", "first_leaf"])
+                {
                     defects.insert("positions")
                 }
                 suspects = []
@@ -347,7 +377,11 @@ final class LedgerVerificationRun {
         for row in try await reader.rows(LedgerVerificationReader.nodes, parameters) {
             guard let hash = LedgerHash(try row.decode([UInt8].self, at: 2)) else { continue }
             stored.insert(
-                MerkleNode(level: Int(try row.decode(Int16.self, at: 0)), index: try row.decode(Int.self, at: 1), hash: hash)
+                MerkleNode(
+                    level: Int(try row.decode(Int16.self, at: 0)),
+                    index: try row.decode(Int.self, at: 1),
+                    hash: hash
+                )
             )
         }
         for (block, node) in nodes where !stored.contains(node) {
@@ -367,7 +401,9 @@ final class LedgerVerificationRun {
             let (low, high) = (min(move.from.position, move.to.position), max(move.from.position, move.to.position))
             let passes = try await reader.rows(LedgerVerificationReader.between, [.int8(low), .int8(high)]).single()
                 .decode(Bool.self, at: 0)
-            state.findings.add(passes ? LedgerSuspects.reordered(move.to, from: move.from) : LedgerSuspects.renumbered(move))
+            state.findings.add(
+                passes ? LedgerSuspects.reordered(move.to, from: move.from) : LedgerSuspects.renumbered(move)
+            )
         }
         state.suspects = LedgerSuspects()
         state.areBlocksDone = true
@@ -382,7 +418,9 @@ final class LedgerVerificationRun {
         _ look: (LedgerVerification.Progress) throws -> Void,
         _ keep: (LedgerVerificationState) throws -> Void
     ) async throws {
-        let declared = try await reader.rows(LedgerVerificationReader.types).flatMap { try $0.decode([String].self, at: 0) }
+        let declared = try await reader.rows(LedgerVerificationReader.types).flatMap {
+            try $0.decode([String].self, at: 0)
+        }
         // What the database says is declared may be less than what was.
         for type in Set(declared + state.chainedTypes).sorted() where !state.typesDone.contains(type) {
             try await chain(of: type, look, keep)
@@ -406,10 +444,13 @@ final class LedgerVerificationRun {
         while true {
             try Task.checkCancellation()
             var parameters: [PostgresValue] = [
-                .text(type), .text(cursor.aggregateID), .int4(cursor.version), .int8(cursor.position), .int8(Int64(limit)),
+                .text(type), .text(cursor.aggregateID), .int4(cursor.version), .int8(cursor.position),
+                .int8(Int64(limit)),
             ]
             let isPart = options.since != nil
-            if isPart { parameters += [.int8(state.firstPosition), .int8(options.through == nil ? .max : state.position)] }
+            if isPart {
+                parameters += [.int8(state.firstPosition), .int8(options.through == nil ? .max : state.position)]
+            }
             let rows = try await reader.rows(
                 isPart ? LedgerVerificationReader.chainsSince : LedgerVerificationReader.chains,
                 parameters
@@ -420,7 +461,9 @@ final class LedgerVerificationRun {
             if rows.count < limit { walk.finishStream() }
             let ended = walk.takeEnded()
             try await heads(of: type, ended)
-            if let last = ended.last { state.cursor = .init(aggregateID: last.aggregateID, version: .max, position: .max) }
+            if let last = ended.last {
+                state.cursor = .init(aggregateID: last.aggregateID, version: .max, position: .max)
+            }
             state.chainedEvents = before + walk.chained
             settled = state
             try look(progress(.chains))
@@ -482,8 +525,19 @@ final class LedgerVerificationRun {
             )
             for row in rows {
                 after = try row.decode(String.self, at: 0)
-                let place = LedgerEventPlace(aggregateType: type, aggregateID: after, version: Int(try row.decode(Int32.self, at: 1)))
-                state.findings.add(LedgerFinding(.brokenChain, of: place, parts: ["events"], "the stream \(type)/\(after) has no events"))
+                let place = LedgerEventPlace(
+                    aggregateType: type,
+                    aggregateID: after,
+                    version: Int(try row.decode(Int32.self, at: 1))
+                )
+                state.findings.add(
+                    LedgerFinding(
+                        .brokenChain,
+                        of: place,
+                        parts: ["events"],
+                        "the stream \(type)/\(after) has no events"
+                    )
+                )
             }
             if rows.count < limit { return }
         }
@@ -560,7 +614,9 @@ struct LedgerVerificationKeys: Sendable {
     let numbered: [Int: LedgerVerifierKey]
     let findings: [LedgerFinding]
 
-    static func read(_ trusted: LedgerKeyring?, _ reader: LedgerVerificationReader) async throws -> LedgerVerificationKeys {
+    static func read(_ trusted: LedgerKeyring?, _ reader: LedgerVerificationReader) async throws
+        -> LedgerVerificationKeys
+    {
         var findings: [LedgerFinding] = []
         var stored: [(number: Int, key: LedgerVerifierKey)] = []
         var ring = trusted
@@ -572,9 +628,13 @@ struct LedgerVerificationKeys: Sendable {
                 if ring == nil { ring = try LedgerKeyring([key]) }
                 if let note = try row.decode(String?.self, at: 2) { try ring?.trust([try SignedNote(note)]) }
             } catch let error as LedgerKeyError {
-                findings.append(LedgerFinding(.badSignature, parts: ["key"], "key \(number) cannot be trusted: \(error)"))
+                findings.append(
+                    LedgerFinding(.badSignature, parts: ["key"], "key \(number) cannot be trusted: \(error)")
+                )
             } catch let error as LedgerNoteError {
-                findings.append(LedgerFinding(.badSignature, parts: ["key"], "key \(number) cannot be trusted: \(error)"))
+                findings.append(
+                    LedgerFinding(.badSignature, parts: ["key"], "key \(number) cannot be trusted: \(error)")
+                )
             }
         }
         guard let ring else { throw LedgerVerificationError.badKeys(.malformed) }
@@ -586,7 +646,12 @@ struct LedgerVerificationKeys: Sendable {
 
 extension LedgerFinding {
     static func broken(_ block: Int, _ parts: [String]) -> LedgerFinding {
-        LedgerFinding(.brokenBlock, block: block, parts: parts, "block \(block) is broken: \(parts.joined(separator: ", "))")
+        LedgerFinding(
+            .brokenBlock,
+            block: block,
+            parts: parts,
+            "block \(block) is broken: \(parts.joined(separator: ", "))"
+        )
     }
 }
 
