@@ -326,8 +326,10 @@ struct TamperingIsFoundTests {
                 "UPDATE millrace.ledger_leaves SET \(column) = \(change) WHERE first_leaf = \(run)"
             )
             let findings = try await ledger.verify()
+            // A position that is moved out of the end of its block is one that the next block has as well.
             #expect(
-                findings.map(\.code) == [.brokenBlock] && findings.first?.parts == [column],
+                (1...(column == "positions" ? 2 : 1)).contains(findings.count)
+                    && findings.allSatisfy { $0.code == .brokenBlock && $0.parts == [column] },
                 "\(column) of \(run): \(findings)"
             )
             try await ledger.restoreLedger()
