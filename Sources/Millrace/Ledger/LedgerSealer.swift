@@ -17,10 +17,8 @@ public struct LedgerSealer: Service {
     public static let eventsPerBlock = 65_536
     /// How often a store is looked at that keeps no ledger, and a key that is not there.
     public static let idleInterval = Duration.seconds(60)
-    /// Of one page: what is read at once, as few as make about ``pageBytes``.
-    private static let pageEvents = 4096
-    private static let pageBytes = 4 << 20
-    private static let firstPage = 512
+    /// Of what is read at once.
+    private static let page = PageLimits(events: 4096, bytes: 4 << 20)
     /// Rows of leaves that go to the database in one round trip, some 60 KiB each.
     private static let runsAtOnce = 16
     /// Between two looks while another one seals.
@@ -242,10 +240,10 @@ extension LedgerSealer {
         var leaves = LedgerLeaves()
         var position = start.rawValue
         var hashing: Task<LedgerLeaves, any Error>?
-        var limit = firstPage
+        var sizer = PageSizer(bytes: page.bytes)
         var left = eventsPerBlock
         while left > 0 {
-            let wanted = min(limit, left)
+            let wanted = min(sizer.limits(within: page).events, left)
             let results = try await transaction.pipeline([
                 PostgresCall(Statements.beginPage, [.int8(position)]),
                 PostgresCall(ledgerPage, [.int8(position), .int8(Int64(wanted))]),
@@ -264,8 +262,7 @@ extension LedgerSealer {
             } else {
                 break
             }
-            let average = leaves.byteCount / max(leaves.count, 1)
-            limit = max(1, min(pageEvents, average == 0 ? firstPage : pageBytes / average))
+            sizer.note(events: leaves.count, bytes: leaves.byteCount)
         }
         if let task = hashing { leaves.append(try await task.value) }
         return leaves
