@@ -56,6 +56,11 @@ extension LedgerOperations {
     private static let setSealInterval: PostgresStatement =
         "SELECT millrace.set_seal_interval($1 * interval '1 millisecond')"
     private static let listKeys = PostgresStatement(utf8: PackageResources.ledger_keys_sql)
+    /// What the database's own functions say, where nothing of theirs is called.
+    private static let noLedger = EventStoreError.ledgerRefused(
+        "this store keeps no ledger",
+        hint: "Begin one with `millrace ledger init`."
+    )
 
     /// Begins the ledger, whose origin is the key's name: from now on a sealer may seal, everything from the first event on. Once. One round trip.
     public func initialise(
@@ -87,10 +92,7 @@ extension LedgerOperations {
         in session: (any PostgresSession)? = nil
     ) async throws -> Int {
         guard let newest = try await keys(in: session).last else {
-            throw EventStoreError.ledgerRefused(
-                "this store keeps no ledger",
-                hint: "Begin one with `millrace ledger init`."
-            )
+            throw LedgerOperations.noLedger
         }
         guard newest.verifierKey == old.verifierKey else {
             throw LedgerSealingError.keyIsNotNewest(newest: "\(newest.verifierKey)")
@@ -177,13 +179,13 @@ extension LedgerOperations {
         -> LedgerEventProof
     {
         let keyring = try await keyring(in: session)
-        let found: LedgerEventProof? = try await reading(in: session) { tables in
+        let proof = try await reading(in: session) { tables in
             guard let row = try await tables.event(event) else { throw LedgerError.noEvent(event) }
             var entry = LedgerEntryBuffer()
             try entry.encode(row)
             let position = Position(entry.position)
             guard let last = try await tables.block(), let block = try await tables.block(holding: position) else {
-                return nil
+                throw try await notSealed(position, in: session)
             }
             guard let index = try await tables.leaf(at: position, in: block) else {
                 throw LedgerError.storedWrongly(
@@ -198,22 +200,14 @@ extension LedgerOperations {
                 .path
             return LedgerEventProof(entry: entry.entry, index: index, path: path, checkpoint: note)
         }
-        guard let proof = found else { throw try await notSealed(event, in: session) }
         do throws(LedgerProofError) { _ = try proof.verify(with: keyring) } catch {
             throw LedgerError.storedWrongly("event \(event) cannot be proven (\(error))")
         }
         return proof
     }
 
-    private func notSealed(_ event: LedgerEventName, in session: (any PostgresSession)?) async throws -> any Error {
-        guard let status = try await status(countingTo: 1, in: session) else {
-            return EventStoreError.ledgerRefused(
-                "this store keeps no ledger",
-                hint: "Begin one with `millrace ledger init`."
-            )
-        }
-        let row = try await reading(in: session) { try await $0.event(event) }
-        let position = try row.map { Position(try $0.decode(Int64.self, at: 0)) } ?? .start
+    private func notSealed(_ position: Position, in session: (any PostgresSession)?) async throws -> any Error {
+        guard let status = try await status(countingTo: 1, in: session) else { return LedgerOperations.noLedger }
         return LedgerError.notSealed(position, interval: status.sealInterval)
     }
 
