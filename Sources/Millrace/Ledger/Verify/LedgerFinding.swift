@@ -87,3 +87,21 @@ public struct LedgerFindings: Sendable, Hashable, Codable {
         if kept.count < limit { kept.append(finding) }
     }
 }
+
+extension LedgerFinding {
+    static func broken(_ block: Int, _ parts: [String]) -> LedgerFinding {
+        LedgerFinding(
+            .brokenBlock,
+            block: block,
+            parts: parts,
+            "block \(block) is broken: \(parts.joined(separator: ", "))"
+        )
+    }
+}
+
+extension LedgerFindings {
+    /// For what is looked at again when a verification goes on.
+    mutating func addOnce(_ finding: LedgerFinding) {
+        if !kept.contains(finding) { add(finding) }
+    }
+}

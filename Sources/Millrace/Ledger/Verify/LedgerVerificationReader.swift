@@ -48,6 +48,16 @@ struct LedgerVerificationReader: Sendable {
         return try await rows(LedgerVerificationReader.blocks, parameters).map { try LedgerBlockRow($0) }
     }
 
+    /// The first block, up to a last one, that holds an event at a position or after it, or that was sealed at a time or after it.
+    func block(reaching since: LedgerVerification.Since, upTo last: Int) async throws -> Int? {
+        var parameters: [PostgresValue] = [.int8(Int64(last))]
+        switch since {
+        case .position(let position): parameters += [.int8(position.rawValue), .timestamptz(nil)]
+        case .time(let time): parameters += [.int8(nil), .timestamptz(time)]
+        }
+        return try await rows(LedgerVerificationReader.since, parameters).single().decode(Int?.self, at: 0)
+    }
+
     /// All events after a position up to another one, in their order, a page at a time; no event of a position is in another page than those that
     /// have the same.
     static func pages(

@@ -45,13 +45,7 @@ final class LedgerVerificationRun {
         }
         var start = try Start(row)
         if let through = options.through {
-            let parameters: [PostgresValue] = [
-                .int8(Int64(start.lastBlock)), .int8(through.rawValue), .timestamptz(nil),
-            ]
-            let number = try await reader.rows(LedgerVerificationReader.since, parameters).single().decode(
-                Int?.self,
-                at: 0
-            )
+            let number = try await reader.block(reaching: .position(through), upTo: start.lastBlock)
             if let number, let last = try await reader.blocks(from: number, to: number).first { start.end(with: last) }
         }
         self.start = start
@@ -154,13 +148,9 @@ final class LedgerVerificationRun {
         _ state: inout LedgerVerificationState,
         _ reader: LedgerVerificationReader
     ) async throws -> MerkleFrontier {
-        var parameters: [PostgresValue] = [.int8(Int64(start.lastBlock))]
-        switch since {
-        case .position(let position): parameters += [.int8(position.rawValue), .timestamptz(nil)]
-        case .time(let time): parameters += [.int8(nil), .timestamptz(time)]
+        guard let first = try await reader.block(reaching: since, upTo: start.lastBlock) else {
+            throw LedgerVerificationError.nothingSince
         }
-        let row = try await reader.rows(LedgerVerificationReader.since, parameters).single()
-        guard let first = try row.decode(Int?.self, at: 0) else { throw LedgerVerificationError.nothingSince }
         state.firstBlock = first
         guard first > 1, let before = try await reader.blocks(from: first - 1, to: first - 1).first else {
             return MerkleFrontier()
@@ -578,86 +568,5 @@ final class LedgerVerificationRun {
             trustsDatabase: options.keyring == nil,
             findings: state.findings
         )
-    }
-}
-
-/// The rows of blocks, with a look at the one behind each.
-struct LedgerBlockSource {
-    private var rows: [LedgerBlockRow] = []
-    private var taken = 0
-    private var next: Int
-    private let last: Int
-    private var isExhausted = false
-
-    init(next: Int, last: Int) {
-        self.next = next
-        self.last = last
-    }
-
-    mutating func take(_ reader: LedgerVerificationReader) async throws -> (LedgerBlockRow, LedgerBlockRow?)? {
-        if taken + 1 >= rows.count, !isExhausted {
-            let more = try await reader.blocks(from: next, to: last)
-            rows = Array(rows[taken...]) + more
-            taken = 0
-            isExhausted = more.count < LedgerVerificationReader.blocksAtOnce
-            if let number = more.last?.block.number { next = number + 1 }
-        }
-        guard taken < rows.count else { return nil }
-        defer { taken += 1 }
-        return (rows[taken], taken + 1 < rows.count ? rows[taken + 1] : nil)
-    }
-}
-
-/// Whose signatures count.
-struct LedgerVerificationKeys: Sendable {
-    let ring: LedgerKeyring
-    let numbered: [Int: LedgerVerifierKey]
-    let findings: [LedgerFinding]
-
-    static func read(_ trusted: LedgerKeyring?, _ reader: LedgerVerificationReader) async throws
-        -> LedgerVerificationKeys
-    {
-        var findings: [LedgerFinding] = []
-        var stored: [(number: Int, key: LedgerVerifierKey)] = []
-        var ring = trusted
-        for row in try await reader.rows(LedgerVerificationReader.keys) {
-            let number = Int(try row.decode(Int32.self, at: 0))
-            do {
-                let key = try LedgerVerifierKey(try row.decode(String.self, at: 1))
-                stored.append((number, key))
-                if ring == nil { ring = try LedgerKeyring([key]) }
-                if let note = try row.decode(String?.self, at: 2) { try ring?.trust([try SignedNote(note)]) }
-            } catch let error as LedgerKeyError {
-                findings.append(
-                    LedgerFinding(.badSignature, parts: ["key"], "key \(number) cannot be trusted: \(error)")
-                )
-            } catch let error as LedgerNoteError {
-                findings.append(
-                    LedgerFinding(.badSignature, parts: ["key"], "key \(number) cannot be trusted: \(error)")
-                )
-            }
-        }
-        guard let ring else { throw LedgerVerificationError.badKeys(.malformed) }
-        var numbered: [Int: LedgerVerifierKey] = [:]
-        for (number, key) in stored where ring.keys.contains(key) { numbered[number] = key }
-        return LedgerVerificationKeys(ring: ring, numbered: numbered, findings: findings)
-    }
-}
-
-extension LedgerFinding {
-    static func broken(_ block: Int, _ parts: [String]) -> LedgerFinding {
-        LedgerFinding(
-            .brokenBlock,
-            block: block,
-            parts: parts,
-            "block \(block) is broken: \(parts.joined(separator: ", "))"
-        )
-    }
-}
-
-extension LedgerFindings {
-    /// For what is looked at again when a verification goes on.
-    mutating func addOnce(_ finding: LedgerFinding) {
-        if !kept.contains(finding) { add(finding) }
     }
 }
