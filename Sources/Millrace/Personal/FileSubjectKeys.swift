@@ -70,9 +70,7 @@ extension FileSubjectKeys {
     // MARK: The files
 
     private func listPath(_ subject: String) -> String {
-        let digest = RunningHash.digest(of: Array(subject.utf8))
-        let hex = digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-        return "\(folder)/\(hex).subject"
+        "\(folder)/\(LedgerText.hex(RunningHash.digest(of: Array(subject.utf8)))).subject"
     }
 
     private func keyPath(_ id: UUID) -> String { "\(folder)/\(id.uuidString.lowercased()).key" }
